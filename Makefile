@@ -1,0 +1,49 @@
+# `make demo` and `make test` do all their own set-up: they need Python >= 3.11 with venv, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+READY := $(VENV)/.installed
+READY_TEST := $(VENV)/.installed-test
+JOBS ?= 2
+
+.PHONY: demo test test-all lint docs bench samples clean
+.DEFAULT_GOAL := demo
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(READY): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing stn and torch into $(VENV) (a few minutes the first time) ..."
+	$(PIP) install --quiet --upgrade "pip>=25.1"
+	$(PIP) install --quiet -c constraints.txt -e .
+	@touch $@
+
+$(READY_TEST): $(READY)
+	$(PIP) install --quiet -c constraints.txt --group test
+	@touch $@
+
+demo: $(READY)
+	@$(BIN)/python samples/demo.py
+
+test: $(READY_TEST) lint
+	$(BIN)/python -m pytest -n $(JOBS)
+
+test-all: $(READY_TEST) lint
+	$(BIN)/python -m pytest -n $(JOBS) -m "slow or not slow"
+
+lint: $(READY_TEST)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+docs: $(READY_TEST)
+	$(BIN)/python docs/make_reference.py
+
+samples: $(READY)
+	$(BIN)/python samples/make_samples.py
+
+bench: $(READY_TEST)
+	@ls tests/benchmarks/*.py
+
+clean:
+	rm -rf $(VENV) out .pytest_cache .ruff_cache .hypothesis
