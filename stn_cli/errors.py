@@ -10,7 +10,8 @@ class StnError(Exception):
 class OptionError(StnError):
     """An option, an argument or a file that describes the job is wrong; no image has been touched.
 
-    `option` is spelled as the user types it (``--theta``), `value` as they gave it, `allowed` says what would do.
+    `option` is spelled as the user types it (``--theta``), `value` as they gave it,
+    `allowed` says what would do.
     """
 
     exit_code = 2
