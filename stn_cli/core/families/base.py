@@ -1,0 +1,88 @@
+"""What a family of transformations is: θ → sampling grid, and what is known of it in closed form."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from array_api_compat import array_namespace, device
+
+from stn_cli.core.coordinates import Array, Size, target_grid
+
+
+class Family(ABC):
+    """A family T_θ of maps from output points to input points, both normalised (x, y) in [-1, 1].
+
+    A family is final: subclasses of subclasses do not occur. It is written once over the array-API standard; the numbers
+    are the same in NumPy and in torch, where θ carries the gradient.
+    """
+
+    name: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def parameter_names(self) -> tuple[str, ...]:
+        """The name of every number in θ, in the paper's notation where it has one."""
+
+    @property
+    def size(self) -> int:
+        """How many numbers one θ has."""
+        return len(self.parameter_names)
+
+    @abstractmethod
+    def identity(self) -> tuple[float, ...]:
+        """The θ under which every output point reads the same input point, exactly."""
+
+    @abstractmethod
+    def points(self, theta: Array, xy: Array) -> Array:
+        """T_θ at target points.
+
+        theta (N, size) or (size,); xy (…, 2), the same points for every row → (N, …, 2), of θ's dtype. N is 1 for (size,).
+        """
+
+    def matrix(self, theta: Array) -> Array | None:
+        """The homogeneous matrix (N, 3, 3) of T_θ, normalised, output → input; None where the family has none."""
+        del theta
+
+    def inverse(self, theta: Array) -> Array | None:
+        """θ (N, size) of the inverse map in the same family; None where no closed form exists.
+
+        A singular θ gives infinities or NaN, as a division would; it does not raise.
+        """
+        del theta
+
+    def options(self) -> dict[str, Any]:
+        """What `make` needs beside the name to build this family again; JSON-able."""
+        return {}
+
+    def grid(self, theta: Array, out_size: Size, *, align_corners: bool = False) -> Array:
+        """T_θ(G): where each pixel of an output of `out_size` (height, width) reads the input.
+
+        theta (N, size) or (size,) → (N, H', W', 2), last axis (x, y), normalised in the frame `align_corners` says.
+        """
+        xp = array_namespace(theta)
+        target = target_grid(xp, out_size, align_corners, dtype=theta.dtype, device=device(theta))
+        return self.points(theta, target)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.options() == other.options()  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash((self.name, repr(self.options())))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.options().items())})"
+
+
+def rows(theta: Array) -> Array:
+    """θ as (N, size): a single (size,) becomes one row."""
+    return theta if theta.ndim == 2 else theta[None, :]
+
+
+def column(theta: Array, index: int, xy: Array) -> Array:
+    """Parameter `index` of every row, shaped (N, 1, …, 1) to broadcast against the coordinates of `xy` (…, 2)."""
+    xp = array_namespace(theta)
+    return xp.reshape(theta[:, index], (-1,) + (1,) * (xy.ndim - 1))
+
+
+def stack_rows(xp: Any, entries: list[list[Array]]) -> Array:
+    """(N, rows, columns) from nested lists of (N,) arrays."""
+    return xp.stack([xp.stack(row, axis=-1) for row in entries], axis=-2)

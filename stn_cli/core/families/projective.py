@@ -1,0 +1,51 @@
+"""Projective: the plane seen from elsewhere, eight numbers."""
+
+from array_api_compat import array_namespace
+
+from stn_cli.core.coordinates import Array
+from stn_cli.core.families.base import Family, column, rows, stack_rows
+
+HORIZON = 1e-6  # |w| is kept above it: the points stay finite, and far outside any image
+
+
+class Projective(Family):
+    """T_θ(x, y) = (X/w, Y/w) with (X, Y, w)ᵀ = H_θ (x, y, 1)ᵀ and the last entry of H fixed at 1.
+
+    ⎡ h11  h12  h13 ⎤
+    ⎢ h21  h22  h23 ⎥
+    ⎣ h31  h32   1  ⎦
+
+    Where w crosses zero the map has its horizon; beyond it the plane is seen mirrored, as in OpenCV. `stn theta describe`
+    says when that happens inside the output.
+    """
+
+    name = "projective"
+    parameter_names = ("h11", "h12", "h13", "h21", "h22", "h23", "h31", "h32")
+
+    def identity(self) -> tuple[float, ...]:
+        return (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
+
+    def points(self, theta: Array, xy: Array) -> Array:
+        xp, theta = array_namespace(theta), rows(theta)
+        a, b, c, d, e, f, g, h = (column(theta, i, xy) for i in range(8))
+        x, y = xy[..., 0], xy[..., 1]
+        w = g * x + h * y + 1
+        w = xp.where(xp.abs(w) < HORIZON, xp.where(w < 0, xp.full_like(w, -HORIZON), xp.full_like(w, HORIZON)), w)
+        return xp.stack(((a * x + b * y + c) / w, (d * x + e * y + f) / w), axis=-1)
+
+    def matrix(self, theta: Array) -> Array:
+        xp, theta = array_namespace(theta), rows(theta)
+        a, b, c, d, e, f, g, h = (theta[:, i] for i in range(8))
+        return stack_rows(xp, [[a, b, c], [d, e, f], [g, h, xp.ones_like(a)]])
+
+    def inverse(self, theta: Array) -> Array:
+        """The adjugate over its last entry: H⁻¹ up to the scale that makes it end in 1."""
+        xp, theta = array_namespace(theta), rows(theta)
+        a, b, c, d, e, f, g, h = (theta[:, i] for i in range(8))
+        adjugate = (
+            e - f * h, c * h - b, b * f - c * e,
+            f * g - d, a - c * g, c * d - a * f,
+            d * h - e * g, b * g - a * h,
+        )  # fmt: skip
+        last = a * e - b * d
+        return xp.stack([entry / last for entry in adjugate], axis=-1)

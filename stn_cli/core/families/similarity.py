@@ -1,0 +1,43 @@
+"""Similarity: rotation, isotropic scale and translation."""
+
+from array_api_compat import array_namespace
+
+from stn_cli.core.coordinates import Array
+from stn_cli.core.families.base import Family, column, rows, stack_rows
+
+
+class Similarity(Family):
+    """T_θ(x, y) = (a·x - b·y + tx, b·x + a·y + ty), with a = s·cos φ and b = s·sin φ.
+
+    ⎡ a  -b  tx ⎤
+    ⎣ b   a  ty ⎦
+
+    Parametrised by a and b rather than by s and φ: linear in θ, and no angle that wraps. It is a similarity of the
+    *normalised* square, as a localisation net sees its input; on an image that is not square it also shears the content.
+    (`--rotate` does not: it is composed in pixels.)
+    """
+
+    name = "similarity"
+    parameter_names = ("a", "b", "tx", "ty")
+
+    def identity(self) -> tuple[float, ...]:
+        return (1.0, 0.0, 0.0, 0.0)
+
+    def points(self, theta: Array, xy: Array) -> Array:
+        xp, theta = array_namespace(theta), rows(theta)
+        a, b, tx, ty = (column(theta, i, xy) for i in range(4))
+        x, y = xy[..., 0], xy[..., 1]
+        return xp.stack((a * x - b * y + tx, b * x + a * y + ty), axis=-1)
+
+    def matrix(self, theta: Array) -> Array:
+        xp, theta = array_namespace(theta), rows(theta)
+        a, b, tx, ty = (theta[:, i] for i in range(4))
+        one, zero = xp.ones_like(a), xp.zeros_like(a)
+        return stack_rows(xp, [[a, -b, tx], [b, a, ty], [zero, zero, one]])
+
+    def inverse(self, theta: Array) -> Array:
+        xp, theta = array_namespace(theta), rows(theta)
+        a, b, tx, ty = (theta[:, i] for i in range(4))
+        square = a * a + b * b
+        a, b = a / square, -b / square
+        return xp.stack((a, b, -(a * tx - b * ty), -(b * tx + a * ty)), axis=-1)
