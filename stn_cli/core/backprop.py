@@ -176,9 +176,7 @@ def dL_dgrid(
     return torch.stack([dL_dx * scale_x, dL_dy * scale_y], dim=-1)
 
 
-def affine_grid(
-    theta: Float[Tensor, "n 6"], G: Float[Tensor, "height width 2"]
-) -> Float[Tensor, "n height width 2"]:
+def affine_grid(theta: Float[Tensor, "n 6"], G: Float[Tensor, "height width 2"]) -> Float[Tensor, "n height width 2"]:
     """T_θ(G) for θ = (θ₁₁, θ₁₂, θ₁₃, θ₂₁, θ₂₂, θ₂₃): x = θ₁₁x' + θ₁₂y' + θ₁₃ and y = θ₂₁x' + θ₂₂y' + θ₂₃."""
     x_target, y_target = G.unbind(-1)
     t11, t12, t13, t21, t22, t23 = theta.reshape(-1, 6, 1, 1).unbind(1)
@@ -187,9 +185,7 @@ def affine_grid(
     return torch.stack([x, y], dim=-1)
 
 
-def dL_dtheta(
-    dL_dgrid: Float[Tensor, "n height width 2"], G: Float[Tensor, "height width 2"]
-) -> Float[Tensor, "n 6"]:
+def dL_dtheta(dL_dgrid: Float[Tensor, "n height width 2"], G: Float[Tensor, "height width 2"]) -> Float[Tensor, "n 6"]:
     """∂L/∂θ of the affine grid generator; G is the target grid, normalised (x', y').
 
     The article's θ₁ θ₂ θ₅ / θ₃ θ₄ θ₆ are our θ₁₁ θ₁₂ θ₁₃ / θ₂₁ θ₂₂ θ₂₃.
