@@ -77,13 +77,16 @@ class Description:
 def describe(transformation: Transformation, in_size: Size, out_size: Size, align_corners: bool = False) -> Description:
     """What `transformation` does between images of `in_size` and `out_size`, (height, width) each."""
     centre_out = np.zeros((1, 2))
-    step = np.array([2 / out_size[1], 2 / out_size[0]]) * 0.5
+    half_right, half_down = (
+        np.array([[1 / out_size[1], 0.0]]),
+        np.array([[0.0, 1 / out_size[0]]]),
+    )  # half an output pixel
 
     def place(xy: np.ndarray) -> np.ndarray:
         return pixels(transformation.points(xy), in_size, align_corners)
 
-    along_x = (place(centre_out + [[step[0], 0]]) - place(centre_out - [[step[0], 0]]))[0]
-    along_y = (place(centre_out + [[0, step[1]]]) - place(centre_out - [[0, step[1]]]))[0]
+    along_x = (place(half_right) - place(-half_right))[0]
+    along_y = (place(half_down) - place(-half_down))[0]
     jacobian = np.stack([along_x, along_y], axis=-1)
     determinant = float(np.linalg.det(jacobian))
     if abs(determinant) < 1e-12 * max(np.abs(jacobian).max() ** 2, 1e-300):
