@@ -5,8 +5,6 @@ a list of (x, y) points that a Catmull-Rom spline passes through; x grows right,
 fills about [0, 1] in height. A corner is where one stroke ends and the next begins at the same point.
 """
 
-
-
 Stroke = list[tuple[float, float]]
 Model = tuple[float, list[Stroke]]
 
