@@ -1,0 +1,68 @@
+"""Compiling and caching the CPU kernels.
+
+Machine code is kept in the user's cache directory (never beside the package, which may be read-only), in a folder
+named after a hash of the kernels' sources: a numba cache entry knows only its own file, and a kernel inlines helpers
+from others. numba writes entries under a temporary name and renames them, so two processes may compile at once.
+"""
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numba
+import platformdirs
+from numba.core import config as numba_config
+
+log = logging.getLogger("stn.engines")
+
+_announce: list[Callable[[str], None]] = []
+
+
+def on_compile(call: Callable[[str], None]) -> None:
+    """Have `call(line)` told whenever a kernel is compiled because no cached one fits."""
+    _announce.append(call)
+
+
+@cache
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: NUMBA_CACHE_DIR where set, else the user's cache directory."""
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(source.read_bytes())
+    root = os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_dir("stn", appauthor=False)
+    return Path(root) / f"kernels-{digest.hexdigest()[:16]}"
+
+
+def kernel(function: Callable) -> Callable:
+    """Compile `function` on first call, without the GIL, and keep the machine code in `cache_folder`."""
+    dispatcher = numba.njit(nogil=True, error_model="numpy", boundscheck=False)(function)
+    before = numba_config.CACHE_DIR
+    numba_config.CACHE_DIR = str(cache_folder())
+    try:
+        dispatcher.enable_caching()
+    except (RuntimeError, OSError) as error:  # nowhere to write: compile in every process
+        log.debug("compiled kernels are not kept: %s", error)
+    finally:
+        numba_config.CACHE_DIR = before
+    store = dispatcher._cache
+    load = store.load_overload
+
+    def load_or_announce(sig, target_context):
+        found = load(sig, target_context)
+        if found is None:
+            line = f"compiling a kernel for this machine ({function.__name__}); later runs reuse it"
+            log.info(line)
+            for call in _announce:
+                call(line)
+        return found
+
+    store.load_overload = load_or_announce
+    return dispatcher
+
+
+def helper(function: Callable) -> Callable:
+    """A helper that kernels call; LLVM merges it into each of them."""
+    return numba.njit(nogil=True, error_model="numpy", boundscheck=False)(function)

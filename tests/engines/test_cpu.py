@@ -1,0 +1,54 @@
+"""The CPU engine against float64 gathers on a plane that np.pad made, and against OpenCV and torch where they agree."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from stn_cli.core.families import make
+from stn_cli.core.sampling import Sampling
+from stn_cli.core.transformation import Transformation
+from stn_cli.engines.cpu import CpuEngine
+from tests.engines import reference
+
+ENGINE = CpuEngine()
+MAPS = {
+    "turn": ("affine", [0.8, 0.5, 0.1, -0.4, 0.9, -0.2]),
+    "shrink": ("affine", [2.5, 0.5, 0.1, -0.4, 3.1, -0.2]),
+    "corners": ("projective", [1.2, 0.1, 0.0, 0.2, 1.5, 0.1, 0.3, 0.2]),
+}
+
+
+def transformation(name):
+    family, theta = MAPS[name]
+    return Transformation(make(family), np.array(theta))
+
+
+def picture(rng, dtype, channels, size=(23, 37)):
+    if np.dtype(dtype).kind == "f":
+        return rng.random((*size, channels), dtype=np.float32)
+    return rng.integers(0, np.iinfo(dtype).max + 1, (*size, channels)).astype(dtype)
+
+
+def how(kernel, padding, align_corners, antialias, channels, dtype):
+    top = np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 1
+    fill = tuple(np.linspace(0.2, 0.9, channels) * top) if padding == "fill" else None
+    return Sampling(kernel, padding, fill, align_corners, antialias)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection", "fill"])
+@pytest.mark.parametrize("kernel", ["nearest", "bilinear", "bicubic"])
+def test_every_way_of_sampling_is_the_definition(kernel, padding, dtype):
+    rng = np.random.default_rng(5)
+    for name, corners, antialias, (channels, alpha) in itertools.product(
+        MAPS, (False, True), ("off", "auto", "on"), ((1, False), (3, False), (4, True), (2, True), (5, True))
+    ):
+        image = picture(rng, dtype, channels)
+        sampling = how(kernel, padding, corners, antialias, channels, dtype)
+        map_ = transformation(name)
+        result = ENGINE.warp(image, map_, (19, 31), sampling, alpha=alpha)
+        points = reference.input_points(map_, image.shape[:2], (19, 31), corners)
+        expected = reference.warp(image, points, sampling, alpha=alpha)
+        limit = {"uint8": 0.6, "uint16": 1.0, "float32": 1e-4}[dtype]
+        assert reference.difference(result, expected) <= limit, (name, corners, antialias, channels)
