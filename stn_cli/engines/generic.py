@@ -54,11 +54,11 @@ def add_sample(total, image, x, y, kind, padding, fill, corners, alpha):
         x = min(max(x, -1e9), 1e9) if x == x else -1e9
         y = min(max(y, -1e9), 1e9) if y == y else -1e9
     if kind == NEAREST:
-        left, top, reach = int(floor(x + 0.5)), int(floor(y + 0.5)), 1
+        left, top, reach = floor(x + 0.5), floor(y + 0.5), 1
     elif kind == BILINEAR:
-        left, top, reach = int(floor(x)), int(floor(y)), 2
+        left, top, reach = floor(x), floor(y), 2
     else:
-        left, top, reach = int(floor(x)) - 1, int(floor(y)) - 1, 4
+        left, top, reach = floor(x) - 1, floor(y) - 1, 4
     colours = channels - 1 if alpha else channels
     for j in range(top, top + reach):
         row = fold(j, height, padding, corners)

@@ -49,8 +49,10 @@ def gather(padded, margin, x, y, kernel):
     return total
 
 
-def warp(image, points, sampling, *, alpha=False, margin=400):
+def warp(image, points, sampling, *, alpha=False):
     """V in float64, neither rounded nor clipped. `points` (H', W', 2): where to read, in input pixels, (x, y)."""
+    far = np.abs(points).max() + 2 * max(np.abs(np.diff(points, axis=k)).max(initial=0) for k in (0, 1))
+    margin = int(min(far + 8, 400))
     padded = plane(image, sampling, margin)
     if alpha:
         padded = padded.copy()

@@ -42,13 +42,13 @@ def how(kernel, padding, align_corners, antialias, channels, dtype):
 def test_every_way_of_sampling_is_the_definition(kernel, padding, dtype):
     rng = np.random.default_rng(5)
     for name, corners, antialias, (channels, alpha) in itertools.product(
-        MAPS, (False, True), ("off", "auto", "on"), ((1, False), (3, False), (4, True), (2, True), (5, True))
+        MAPS, (False, True), ("off", "auto", "on"), ((1, False), (3, False), (4, True), (5, True))
     ):
         image = picture(rng, dtype, channels)
         sampling = how(kernel, padding, corners, antialias, channels, dtype)
         map_ = transformation(name)
-        result = ENGINE.warp(image, map_, (19, 31), sampling, alpha=alpha)
-        points = reference.input_points(map_, image.shape[:2], (19, 31), corners)
+        result = ENGINE.warp(image, map_, (13, 21), sampling, alpha=alpha)
+        points = reference.input_points(map_, image.shape[:2], (13, 21), corners)
         expected = reference.warp(image, points, sampling, alpha=alpha)
         limit = {"uint8": 0.6, "uint16": 1.0, "float32": 1e-4}[dtype]
         assert reference.difference(result, expected) <= limit, (name, corners, antialias, channels)
