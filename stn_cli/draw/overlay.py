@@ -1,0 +1,115 @@
+"""The sampling grid laid over the input: what the output shows, and where each part of it is read."""
+
+import numpy as np
+from PIL import Image
+
+from stn_cli.draw.canvas import Bitmap, Canvas
+from stn_cli.draw.plane import View, mesh, place, window
+from stn_cli.draw.text import width
+from stn_cli.draw.theme import LIGHT, Theme
+
+LONGEST = 2400  # pixels: no overlay is longer on a side
+SHORTEST = 640  # pixels: a small image is magnified until its overlay is about this long
+BAR = 26.0  # units: the legend below
+WIDTH = 480.0
+
+
+def overlay(
+    image: np.ndarray,
+    grid: np.ndarray,
+    align_corners: bool = False,
+    *,
+    theme: Theme = LIGHT,
+    cells: int = 16,
+    legend: bool = True,
+) -> Image.Image:
+    """The deformed sampling grid on the image it reads.
+
+    image: (H, W), (H, W, 1 | 3 | 4) uint8; grid: T_θ(G) (H', W', 2), normalised (x, y). The cells of the output are drawn
+    with their border; what lies outside the image has its own colour; a disc marks the first corner (row 0, column 0) and
+    an arrow the first row, so that rotation and mirroring can be read. Returns an RGB picture.
+    """
+    grid = np.asarray(grid, dtype=np.float64)
+    size = image.shape[:2]
+    shown = window(size, [mesh(grid, align_corners)[1]], align_corners, reach=1.5)
+    wide, high = shown[2] - shown[0], shown[3] - shown[1]
+    pixels = min(LONGEST, max(SHORTEST, max(wide, high)))
+    unit = WIDTH / max(wide, high)
+    sheet = Canvas(max(wide * unit, 240.0), high * unit + (BAR if legend else 0.0), theme, scale=pixels / WIDTH)
+    area = (0.0, 0.0, sheet.width, high * unit)
+    view = View(size, shown, place((wide, high), area), align_corners)
+    draw_plane(sheet, view, Bitmap(image))
+    draw_grid(sheet, view, grid, cells=cells)
+    if legend:
+        _legend(sheet, high * unit)
+    return sheet.render()
+
+
+def draw_plane(sheet: Canvas, view: View, bitmap: Bitmap) -> None:
+    """The image within the plane it is part of."""
+    sheet.rectangle(view.box, sheet.theme.plane)
+    with sheet.clip(view.box):
+        if bitmap.pixels.ndim == 3 and bitmap.pixels.shape[2] == 4:
+            sheet.rectangle(view.image_box, sheet.theme.background)
+        sheet.image(bitmap, view.image_box)
+
+
+def draw_grid(
+    sheet: Canvas, view: View, grid: np.ndarray, *, cells: int = 16, corner: bool = True, weight: float = 1.0
+) -> None:
+    """The lines of a sampling grid, inside and outside the image, its border and its first corner."""
+    theme = sheet.theme
+    lines, border = mesh(grid, view.align_corners, cells)
+    lines = [view.at(line) for line in lines]
+    edge = view.at(border)
+    with sheet.clip(view.box):
+        _ink(sheet, lines, edge, theme.outside, weight)
+        inside = _within(view.image_box, view.box)
+        with sheet.clip(inside):
+            # What was drawn beneath is covered by the casing of the same lines.
+            _ink(sheet, lines, edge, theme.grid, weight)
+        if corner:
+            _corner(sheet, edge, lines[0])
+
+
+def _ink(sheet: Canvas, lines: list[np.ndarray], edge: np.ndarray, colour: str, weight: float) -> None:
+    casing = sheet.theme.background
+    sheet.lines(lines, colour, 0.9 * weight, casing=casing, casing_width=0.55 * weight)
+    sheet.line(edge, colour, 2.2 * weight, closed=True, casing=casing, casing_width=0.7 * weight)
+
+
+def _corner(sheet: Canvas, edge: np.ndarray, first_row: np.ndarray) -> None:
+    """A disc on the corner of output pixel (0, 0) and an arrow along the first row."""
+    if not np.isfinite(edge[0]).all():
+        return
+    theme = sheet.theme
+    end = first_row[len(first_row) // 4]
+    if np.isfinite(end).all():
+        sheet.arrow(first_row[0], end, theme.output, 2.4, head=9, casing=theme.background)
+    sheet.circle(edge[0], 4.6, theme.output, stroke=theme.background, width=1.4)
+
+
+def _within(first: tuple, second: tuple) -> tuple[float, float, float, float]:
+    return (
+        max(first[0], second[0]),
+        max(first[1], second[1]),
+        min(first[2], second[2]),
+        min(first[3], second[3]),
+    )
+
+
+def _legend(sheet: Canvas, top: float) -> None:
+    theme = sheet.theme
+    x, y = 8.0, top + BAR / 2 + 3.6
+    entries = (
+        (theme.grid, "sampling grid *T*_{*θ*}(*G*)"),
+        (theme.outside, "outside the image"),
+        (theme.output, "first row of the output"),
+    )
+    size = 10.5
+    room = sum(width(label, size) + 30 for _, label in entries)
+    size *= min(1.0, (sheet.width - 8) / room)
+    for colour, label in entries:
+        sheet.line([(x, y - 3.6), (x + 11, y - 3.6)], colour, 2.6)
+        x += 16
+        x += sheet.text((x, y), label, size) + 12
