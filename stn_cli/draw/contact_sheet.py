@@ -38,7 +38,7 @@ def thumbnail(image: np.ndarray, longest: int = TILE) -> np.ndarray:
     if flat.ndim == 3 and flat.shape[2] == 2:
         flat = np.dstack([flat[..., :1]] * 3 + [flat[..., 1:]])
     picture = Image.fromarray(flat)
-    picture.thumbnail((longest, longest), Image.Resampling.BOX)
+    picture.thumbnail((longest, longest), Image.Resampling.BOX, reducing_gap=None)
     return np.asarray(picture)
 
 
