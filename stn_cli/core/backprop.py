@@ -14,14 +14,14 @@ normalised, so the chain has one more factor, ∂x/∂x_normalised = W/2, or (W 
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-Padding = Literal["zeros", "border", "reflection", "fill"]
-PADDINGS: tuple[Padding, ...] = ("zeros", "border", "reflection", "fill")
+from stn_cli.core.coordinates import Size, pixels
+from stn_cli.core.sampling import Padding
+
 CORNERS = ("upper left", "upper right", "lower left", "lower right")
 
 
@@ -47,7 +47,7 @@ class Neighbours:
     """which pixel of U each one is, as row · W + column, after the padding rule"""
     inside: Bool[Tensor, "4 n height width"]
     """False where the padding rule puts a constant instead of a pixel of U"""
-    in_size: tuple[int, int]
+    in_size: Size
 
     @property
     def weights(self) -> Float[Tensor, "4 n height width"]:
@@ -65,7 +65,7 @@ class Gradients:
     theta: Float[Tensor, "n 6"]
 
 
-def pixels_per_unit(in_size: tuple[int, int], align_corners: bool) -> tuple[float, float]:
+def pixels_per_unit(in_size: Size, align_corners: bool) -> tuple[float, float]:
     """∂x/∂x_normalised and ∂y/∂y_normalised: half the distance in pixels between -1 and 1."""
     height, width = in_size
     lost = 1 if align_corners else 0
@@ -86,9 +86,7 @@ def neighbours(
     outside the border. `fill` is one value a channel; only `padding="fill"` looks at it.
     """
     height, width = in_size = (U.shape[2], U.shape[3])
-    scale_x, scale_y = pixels_per_unit(in_size, align_corners)
-    x = grid[..., 0] * scale_x + (width - 1) / 2
-    y = grid[..., 1] * scale_y + (height - 1) / 2
+    x, y = pixels(grid, in_size, align_corners).unbind(-1)
     left, top = x.floor().long(), y.floor().long()
 
     columns = torch.stack([left, left + 1, left, left + 1])

@@ -5,6 +5,7 @@ import torch
 from torch.nn.functional import affine_grid, grid_sample
 
 from stn_cli.core import backprop
+from stn_cli.core.sampling import PADDINGS
 
 SHAPES = [
     ((2, 3, 5, 7), (4, 6)),
@@ -34,7 +35,7 @@ def close(ours, theirs):
 
 
 @pytest.mark.filterwarnings("ignore:Since version 1.3.0, affine_grid")
-@pytest.mark.parametrize("padding", backprop.PADDINGS)
+@pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize(("shape", "out_size"), SHAPES)
 @pytest.mark.parametrize("spread", [0.3, 1.0, 3.0], ids=["inside", "over-the-border", "far-outside"])
@@ -62,7 +63,7 @@ def test_equals_autograd(padding, align_corners, shape, out_size, spread):
         close(mine, theirs)
 
 
-@pytest.mark.parametrize("padding", backprop.PADDINGS)
+@pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("align_corners", [False, True])
 def test_at_an_integer_the_right_hand_slope_is_chosen(padding, align_corners):
     """On the kink both slopes are sub-gradients; ⌊x⌋ + 1 takes the one to the right, not zero."""
@@ -70,7 +71,8 @@ def test_at_an_integer_the_right_hand_slope_is_chosen(padding, align_corners):
     scale_x, scale_y = backprop.pixels_per_unit((5, 6), align_corners)
 
     def at(x, y):
-        grid = torch.tensor([[[[(x - 2.5) / scale_x, (y - 2) / scale_y]]]], dtype=torch.float64)
+        centred = [(x - 2.5) / scale_x, (y - 2) / scale_y]
+        grid = torch.tensor([[[centred]]], dtype=torch.float64)
         return backprop.neighbours(U, grid, padding=padding, align_corners=align_corners)
 
     near = at(2 + 1e-9, 3 + 1e-9)
@@ -79,7 +81,7 @@ def test_at_an_integer_the_right_hand_slope_is_chosen(padding, align_corners):
     assert backprop.dV_dy(near).item() == pytest.approx((U[0, 0, 4, 2] - U[0, 0, 3, 2]).item(), rel=1e-6)
 
 
-@pytest.mark.parametrize("padding", backprop.PADDINGS)
+@pytest.mark.parametrize("padding", PADDINGS)
 def test_the_neighbours_name_the_pixels_they_are(padding):
     """What a drawing of one sample needs: weights that sum to one, and sources that hold the values."""
     random = torch.Generator().manual_seed(3)
