@@ -1,4 +1,3 @@
-# ruff: noqa: T201
 """Cut the typeface of the pictures and the page down to what they need.
 
     pip install fonttools brotli
