@@ -27,13 +27,13 @@ def pixel_from_normalised(u: Array, length: int, align_corners: bool = False) ->
 
 
 def normalised_from_pixel(p: Array, length: int, align_corners: bool = False) -> Array:
-    """The inverse of `pixel_from_normalised`. One pixel with ``align_corners=True`` has its centre at -1, as in torch.
+    """The inverse of `pixel_from_normalised`. With ``align_corners=True`` the centre of an only pixel is at 0, as in torch.
 
     >>> normalised_from_pixel(1.5, 4)
     0.0
     """
     if align_corners:
-        return p * (2 / (length - 1)) - 1 if length > 1 else p * 0.0 - 1
+        return p * (2 / (length - 1)) - 1 if length > 1 else p * 0.0
     return (p + 0.5) * (2 / length) - 1
 
 
@@ -71,7 +71,7 @@ def axis_points(xp: Any, length: int, align_corners: bool = False, **like: Any) 
     steps = xp.arange(length, **like)
     if not align_corners:
         return (2 * steps + (1 - length)) / length
-    return (2 * steps + (1 - length)) / (length - 1) if length > 1 else steps - 1
+    return (2 * steps + (1 - length)) / (length - 1) if length > 1 else steps
 
 
 def target_grid(xp: Any, out_size: Size, align_corners: bool = False, **like: Any) -> Array:

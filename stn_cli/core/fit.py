@@ -1,9 +1,9 @@
-"""Transformations that are fitted to points: four corners of a page, or any number of pairs."""
+"""Transformations that are fitted to points: four corners of a page, any number of pairs, or a whole sampling grid."""
 
 import numpy as np
 
-from stn_cli.core.coordinates import Size, normalised
-from stn_cli.core.families import ThinPlateSpline
+from stn_cli.core.coordinates import Size, normalised, target_grid
+from stn_cli.core.families import Flow, ThinPlateSpline
 from stn_cli.core.transformation import Transformation
 from stn_cli.errors import OptionError
 
@@ -45,6 +45,13 @@ def points(
     height, width = in_size
     scale = np.array([width, height]) / 2 if not align_corners else np.array([width - 1, height - 1]) / 2
     return made, np.hypot(*((made.points(target) - read) * scale).T)
+
+
+def flow(grid: np.ndarray, align_corners: bool = False) -> Transformation:
+    """The dense flow whose sampling grid, at the size it was given in, is `grid` (H', W', 2), normalised (x, y)."""
+    shape = (grid.shape[0], grid.shape[1])
+    still = target_grid(np, shape, align_corners, dtype=np.float64)
+    return Transformation(Flow(shape, align_corners), np.asarray(grid, dtype=np.float64) - still)
 
 
 def _cross(a: np.ndarray, b: np.ndarray) -> float:

@@ -93,11 +93,11 @@ class Transformation:
 
 
 def _invertible(frame: list[list[float]]) -> np.ndarray:
-    """With align_corners an axis of one pixel has no length; its only point is then -1, and any length will do."""
+    """With align_corners an axis of one pixel has no length; its only point is then 0, and any length will do."""
     matrix = np.array(frame)
     for axis in range(2):
         if matrix[axis, axis] == 0:
-            matrix[axis, axis], matrix[axis, 2] = 1.0, 1.0
+            matrix[axis, axis] = 1.0
     return matrix
 
 

@@ -1,5 +1,6 @@
 """Flow: a displacement for every output pixel."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from array_api_compat import array_namespace, device
@@ -17,7 +18,7 @@ class Flow(Family):
 
     name = "flow"
 
-    def __init__(self, shape: tuple[int, int] = (8, 8), align_corners: bool = False) -> None:
+    def __init__(self, shape: Sequence[int] = (8, 8), align_corners: bool = False) -> None:
         self.shape = (int(shape[0]), int(shape[1]))
         self.align_corners = align_corners
 

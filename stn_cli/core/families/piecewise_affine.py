@@ -1,5 +1,6 @@
 """Piecewise affine: a mesh of triangles, each with its own affine map."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from array_api_compat import array_namespace
@@ -18,7 +19,7 @@ class PiecewiseAffine(Family):
 
     name = "piecewise-affine"
 
-    def __init__(self, shape: tuple[int, int] = (4, 4)) -> None:
+    def __init__(self, shape: Sequence[int] = (4, 4)) -> None:
         self.shape = (int(shape[0]), int(shape[1]))
         self.control_points = lattice(self.shape)
 

@@ -1,5 +1,6 @@
 """Thin-plate spline (Bookstein, 1989): the smoothest map that takes control points where θ says."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -26,18 +27,18 @@ class ThinPlateSpline(Family):
 
     def __init__(
         self,
-        shape: tuple[int, int] = (4, 4),
+        shape: Sequence[int] = (4, 4),
         smoothing: float = 0.0,
-        control_points: Points | None = None,
+        control_points: Sequence[Sequence[float]] | None = None,
     ) -> None:
         if not 0 <= smoothing < float("inf"):
             raise StnError(f"the smoothing of a thin-plate spline is a number ≥ 0, not {smoothing}")
         self.smoothing = float(smoothing)
         self.shape = None if control_points is not None else (int(shape[0]), int(shape[1]))
-        if control_points is None:
-            self.control_points = lattice(shape)
+        if self.shape is not None:
+            self.control_points = lattice(self.shape)
         else:
-            self.control_points = tuple((float(x), float(y)) for x, y in control_points)
+            self.control_points = tuple((float(x), float(y)) for x, y in control_points or ())
 
     @property
     def parameter_names(self) -> tuple[str, ...]:

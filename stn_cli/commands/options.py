@@ -1,0 +1,200 @@
+"""The option groups that commands share: where θ comes from, how to sample, how large the output is."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stn_cli.core.coordinates import Size
+from stn_cli.core.families import FAMILIES
+from stn_cli.core.sampling import Antialias, Kernel, Padding
+from stn_cli.errors import OptionError
+
+NUMBERS = "θ as numbers"
+WORDS = "θ in words: what happens to the content"
+POINTS = "θ from points, files and other libraries"
+SAMPLING = "Sampling"
+
+MOST_SIDE = 1_000_000  # pixels along one side of an output: beyond it, a typing error
+
+
+@dataclass
+class ThetaOptions:
+    """Where θ comes from: exactly one source. Flip, zoom, shear, rotate and translate together are one source."""
+
+    theta: Annotated[
+        str | None,
+        typer.Option(
+            help="Numbers, spaces or commas between them, output → input, normalised. The family follows from the count: "
+            "2 translation, 3 attention, 4 similarity, 6 affine, 8 or 9 projective, 32 tps.",
+            metavar="NUMBERS",
+            rich_help_panel=NUMBERS,
+        ),
+    ] = None
+    family: Annotated[
+        str | None,
+        typer.Option(help=f"What the numbers mean: {', '.join(FAMILIES)}.", metavar="NAME", rich_help_panel=NUMBERS),
+    ] = None
+    flip: Annotated[
+        str | None,
+        typer.Option(help="h: left and right change places; v: top and bottom.", metavar="h|v", rich_help_panel=WORDS),
+    ] = None
+    zoom: Annotated[
+        str | None,
+        typer.Option(help="Magnify by F, or by F along x and FY along y.", metavar="F[,FY]", rich_help_panel=WORDS),
+    ] = None
+    shear: Annotated[
+        str | None,
+        typer.Option(
+            help="Lean the top to the right, and raise the right side.", metavar="DEG[,DEG]", rich_help_panel=WORDS
+        ),
+    ] = None
+    rotate: Annotated[
+        str | None, typer.Option(help="Turn counter-clockwise.", metavar="DEG", rich_help_panel=WORDS)
+    ] = None
+    translate: Annotated[
+        str | None,
+        typer.Option(help="Move right and down: pixels of the input, or 10%,5%.", metavar="X,Y", rich_help_panel=WORDS),
+    ] = None
+    do: Annotated[
+        str | None,
+        typer.Option(
+            help='The same verbs in an order of your own: "rotate 30; zoom 1.5; translate 40px,0". '
+            "The options above are always done in the order flip, zoom, shear, rotate, translate.",
+            metavar="STEPS",
+            rich_help_panel=WORDS,
+        ),
+    ] = None
+    about: Annotated[
+        str | None,
+        typer.Option(
+            help="The point that flip, zoom, shear and rotate leave in place; default: the centre.",
+            metavar="X,Y",
+            rich_help_panel=WORDS,
+        ),
+    ] = None
+    corners: Annotated[
+        str | None,
+        typer.Option(
+            help="The quadrilateral of the input that is to fill the output, top left first and clockwise: "
+            '"x,y x,y x,y x,y". Straightens a photographed page.',
+            metavar="POINTS",
+            rich_help_panel=POINTS,
+        ),
+    ] = None
+    points: Annotated[
+        Path | None,
+        typer.Option(
+            help="Control points, x,y,x',y' a line: the content at (x, y) goes to (x', y'). Thin-plate spline.",
+            metavar="FILE",
+            rich_help_panel=POINTS,
+        ),
+    ] = None
+    smoothing: Annotated[
+        float,
+        typer.Option(
+            help="How far --points may be missed for a smoother map; 0 meets them.", min=0, rich_help_panel=POINTS
+        ),
+    ] = 0.0
+    matrix: Annotated[
+        str | None,
+        typer.Option(
+            help="A matrix as another library writes it, in its own units and direction.",
+            metavar="NUMBERS",
+            rich_help_panel=POINTS,
+        ),
+    ] = None
+    convention: Annotated[
+        str | None,
+        typer.Option(
+            help="Which library: torch, opencv, pillow, skimage, kornia, imagemagick.",
+            metavar="LIBRARY",
+            rich_help_panel=POINTS,
+        ),
+    ] = None
+    theta_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV, JSON Lines or .npy: one row for all, or one a file, matched by the column `source`. "
+            "The manifest of an earlier run is such a file and replays it.",
+            metavar="FILE",
+            rich_help_panel=POINTS,
+        ),
+    ] = None
+    grid: Annotated[
+        Path | None,
+        typer.Option(
+            help="A sampling grid that stn grid wrote: .npz, .npy, .csv or .flo.",
+            metavar="FILE",
+            rich_help_panel=POINTS,
+        ),
+    ] = None
+
+    def given(self) -> bool:
+        """Whether any source of θ was named at all."""
+        return any(getattr(self, field.name) is not None for field in fields(self) if field.name != "smoothing")
+
+
+@dataclass
+class SamplingOptions:
+    """How the input is read. What is not given follows the manifest that is replayed, else the defaults."""
+
+    kernel: Annotated[
+        Kernel | None,
+        typer.Option(help="How a value between pixels is made.", show_default="bilinear", rich_help_panel=SAMPLING),
+    ] = None
+    padding: Annotated[
+        Padding | None,
+        typer.Option(
+            help="What lies outside the input: black or transparent, its border, its reflection, or --fill.",
+            show_default="zeros",
+            rich_help_panel=SAMPLING,
+        ),
+    ] = None
+    fill: Annotated[
+        str | None,
+        typer.Option(
+            help="A colour outside the input: a name, #rrggbb, #rrggbbaa, or one number a channel.",
+            metavar="COLOUR",
+            rich_help_panel=SAMPLING,
+        ),
+    ] = None
+    align_corners: Annotated[
+        bool | None,
+        typer.Option(
+            "--align-corners/--no-align-corners",
+            help="±1 are the centres of the corner pixels, not their outer edges.",
+            show_default="no",
+            rich_help_panel=SAMPLING,
+        ),
+    ] = None
+    antialias: Annotated[
+        Antialias | None,
+        typer.Option(
+            help="Average over each output pixel's footprint where the map shrinks: auto from 1.5 on.",
+            show_default="auto",
+            rich_help_panel=SAMPLING,
+        ),
+    ] = None
+
+
+def size(option: str, text: str, of: Size | None = None) -> Size:
+    """(height, width) from "WxH", or "50%" of a size. Raises `OptionError`."""
+    allowed = "WxH in pixels, such as 640x480" + (", or a part of the input, such as 50%" if of else "")
+    try:
+        if text.endswith("%"):
+            if of is None:
+                raise ValueError
+            part = float(text[:-1]) / 100
+            found = (max(1, round(of[0] * part)), max(1, round(of[1] * part))) if part > 0 else (0, 0)
+        else:
+            width, height = text.lower().replace("×", "x").split("x")
+            if not (width.strip().isdecimal() and height.strip().isdecimal()):
+                raise ValueError
+            found = (int(height), int(width))
+    except (ValueError, OverflowError):
+        raise OptionError(option, text, allowed) from None
+    if not all(1 <= side <= MOST_SIDE for side in found):
+        raise OptionError(option, text, f"{allowed}; each side from 1 to {MOST_SIDE:,}")
+    return found

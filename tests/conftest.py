@@ -1,0 +1,22 @@
+"""Shapes written in the types of `core` are checked while the tests run."""
+
+import os
+
+import pytest
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+SHAPED = ("backprop", "localisation", "sampler", "transformer")
+install_import_hook([f"stn_cli.core.{name}" for name in SHAPED], "beartype.beartype")
+
+settings.register_profile("fast", max_examples=30, deadline=None, derandomize=True)
+settings.register_profile("thorough", max_examples=1000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests run side by side; a thread each is enough."""
+    import torch
+
+    torch.set_num_threads(1)
