@@ -8,12 +8,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import cos, isfinite, radians, sin, tan
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from stn_cli.core.coordinates import Size, pixel_frame
-from stn_cli.core.transformation import Transformation
 from stn_cli.errors import OptionError
+
+if TYPE_CHECKING:  # the options of every command come through here, and a help page needs no arithmetic
+    import numpy as np
+
+    from stn_cli.core.transformation import Transformation
 
 ORDER = (
     "flip",
@@ -104,11 +107,15 @@ def transformation(
     in_size: Size,
     about: tuple[Length, Length] | None = None,
     align_corners: bool = False,
-) -> Transformation:
+) -> "Transformation":
     """The affine transformation, output → input, that does `made` to the content of an image of `in_size` (height, width).
 
     `about` is the point (x, y) of the input that flip, zoom, shear and rotate leave where it is; default: the centre.
     """
+    import numpy as np
+
+    from stn_cli.core.transformation import Transformation
+
     height, width = in_size
     centre = ((width - 1) / 2, (height - 1) / 2)
     if about is not None:
@@ -124,8 +131,10 @@ def transformation(
     return Transformation.from_matrix(matrix, "affine")
 
 
-def _matrix(one: Step, in_size: Size, centre: tuple[float, float]) -> np.ndarray:
+def _matrix(one: Step, in_size: Size, centre: tuple[float, float]) -> "np.ndarray":
     """What one step does to the content: (3, 3) in input pixels, x right, y down."""
+    import numpy as np
+
     height, width = in_size
     if one.verb == "translate":
         x, y = one.values
