@@ -1,0 +1,52 @@
+"""What a fresh process imports: help pages nothing heavy, a given θ on the CPU no torch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from docs.make_reference import commands
+from stn_cli.cli import app
+
+ROOT = Path(__file__).parents[1]
+
+
+def modules_after(arguments: list[str]) -> tuple[int, set[str]]:
+    """Runs `stn` in a fresh process: its exit code and the top-level modules that it imported."""
+    code = (
+        "import json, sys\n"
+        "from stn_cli.cli import main\n"
+        "try:\n    main(json.loads(sys.argv[1]))\n"
+        "except SystemExit as end:\n    exit_code = end.code or 0\n"
+        "print('\\n' + json.dumps([exit_code, sorted({name.split('.')[0] for name in sys.modules})]))\n"
+    )
+    command = [sys.executable, "-c", code, json.dumps(arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    exit_code, modules = json.loads(result.stdout.splitlines()[-1])
+    return exit_code, set(modules)
+
+
+COMMANDS = [name for name, _ in commands(typer.main.get_command(app), "stn")]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_imports_nothing_heavy(name):
+    code, modules = modules_after([*name.split()[1:], "--help"])
+    assert code == 0
+    assert not modules & {"torch", "numpy", "PIL", "numba", "scipy", "imageio", "tifffile", "imagecodecs", "simplejpeg"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["theta", "describe", "--rotate", "30", "--size", "64x48"],
+    ],
+    ids=" ".join,
+)
+def test_given_theta_starts_without_torch(arguments, tmp_path):
+    code, modules = modules_after([word.replace("OUT", str(tmp_path)) for word in arguments])
+    assert code == 0
+    assert "torch" not in modules
