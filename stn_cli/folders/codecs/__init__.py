@@ -1,0 +1,125 @@
+"""From a path to a `Picture` and back. Each format has one library that serves it best; this file knows which.
+
+JPEG              simplejpeg (libjpeg-turbo; CMYK by Pillow)
+PNG               read by imagecodecs (libpng) or, palettes and animations, Pillow; written by NumPy + ISA-L
+TIFF              tifffile + imagecodecs
+GIF               read by Pillow, written frame by frame with Pillow's coder
+everything else   Pillow
+"""
+
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from stn_cli.errors import FileError
+from stn_cli.folders.codecs.base import MAX_PIXELS, CodecError, Reading
+from stn_cli.folders.codecs.fitting import fit
+from stn_cli.folders.picture import Picture
+
+__all__ = ["MAX_PIXELS", "CodecError", "Reading", "encode", "read"]
+
+# A picture's pixels take at most 8 bytes each; a file much larger than that is not what it says.
+_ALLOWANCE = 64 << 20
+
+
+def read(path: Path, reading: Reading | None = None) -> Picture:
+    """Decode the file at `path`, upright. Raises `FileError` with the reason, for anything that can be wrong with it."""
+    reading = reading or Reading()
+    try:
+        return _decode(_bytes(path, 8 * reading.max_pixels + _ALLOWANCE), reading)
+    except FileError:
+        raise
+    except Exception as error:  # hostile bytes make foreign decoders raise anything; whatever it is, it is this file's
+        raise FileError(path, reason(error)) from error
+
+
+def encode(
+    picture: Picture,
+    file: BinaryIO,
+    target: str,
+    *,
+    quality: int | None = None,
+    background: tuple[int, int, int] | None = None,
+) -> None:
+    """Write `picture` into an open file (binary, seekable, readable) as `target`, one of `formats.FORMATS`.
+
+    `quality` is 1…100 for JPEG and WebP (default 90; a lossless WebP stays lossless). A format without alpha gets the picture
+    composited on `background` (0…255 RGB) and refuses it where none is given. Raises `CodecError` where the format cannot hold
+    the content.
+    """
+    picture = fit(picture, target, background)
+    if target == "jpeg":
+        from stn_cli.folders.codecs import jpeg
+
+        jpeg.write(picture, file, quality)
+    elif target == "png":
+        from stn_cli.folders.codecs import png
+
+        png.write(picture, file)
+    elif target == "tiff":
+        from stn_cli.folders.codecs import tiff
+
+        tiff.write(picture, file)
+    elif target == "gif":
+        from stn_cli.folders.codecs import gif
+
+        gif.write(picture, file)
+    else:
+        from stn_cli.folders.codecs import others
+
+        others.write(picture, file, target, quality)
+
+
+def reason(error: BaseException) -> str:
+    """An exception in one line, without a path: for `FileError`."""
+    if isinstance(error, CodecError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror[0].lower() + error.strerror[1:]
+    text = " ".join(str(error).split())
+    return f"damaged or not an image ({text or type(error).__name__})"
+
+
+def _bytes(path: Path, most: int) -> bytes:
+    # A FIFO or a device would block or never end: look before opening.
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise CodecError("is a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
+    if status.st_size > most:
+        raise CodecError(f"{status.st_size} bytes are more than --max-pixels allows")
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    with os.fdopen(os.open(path, flags), "rb", buffering=0) as file:
+        data = file.read()
+    if not data:
+        raise CodecError("the file is empty")
+    return data
+
+
+def _decode(data: bytes, reading: Reading) -> Picture:
+    decode = _decoder(data)
+    picture = decode(data, reading)
+    return picture if picture.animated else replace(picture, loop=None)
+
+
+def _decoder(data: bytes) -> Callable[[bytes, Reading], Picture]:
+    """By content, never by name."""
+    if data[:2] == b"\xff\xd8":
+        from stn_cli.folders.codecs import jpeg
+
+        return jpeg.read
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        from stn_cli.folders.codecs import png
+
+        return png.read
+    if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        from stn_cli.folders.codecs import tiff
+
+        return tiff.read
+    from stn_cli.folders.codecs import pillow
+
+    return pillow.read

@@ -1,0 +1,90 @@
+"""JPEG through libjpeg-turbo (simplejpeg): decoding and encoding release the GIL, decoding can shrink by 2, 4 or 8."""
+
+from dataclasses import replace
+from typing import BinaryIO
+
+import numpy as np
+import simplejpeg
+
+from stn_cli.folders.codecs import pillow
+from stn_cli.folders.codecs.base import CodecError, Reading, exif_for, stand_up, take_exif
+from stn_cli.folders.codecs.jpeg_segments import EXIF, XMP, Segments, parse, profile_segments, segment
+from stn_cli.folders.picture import Frame, Metadata, Picture
+
+QUALITY = 90
+
+
+def read(data: bytes, reading: Reading) -> Picture:
+    """Decode a JPEG file. Raises `CodecError`."""
+    header = parse(data)
+    if header.bits != 8:
+        raise CodecError(f"JPEG with {header.bits} bits a sample, which stn cannot keep")
+    turn, exif, xmp, notes = take_exif(header.exif, header.xmp)
+    reading.check(header.size, bytes_per_pixel=header.components)
+    frame = stand_up(_decode(data, header, turn, reading), turn)
+    if header.more_pictures:
+        notes += ("the pictures that follow the first (preview, depth or gain map) were left behind",)
+    return Picture(
+        (frame,),
+        "jpeg",
+        Metadata(header.icc, exif, xmp, header.dpi, tuple(header.kept)),
+        coding={"subsampling": header.subsampling} if header.subsampling else {},
+        notes=notes,
+    )
+
+
+def _decode(data: bytes, header: Segments, turn: int, reading: Reading) -> Frame:
+    if header.components not in (1, 3):
+        return pillow.decode_still(data, "JPEG")
+    height, width = header.size
+    reduced = reading.shrink((width, height) if turn >= 5 else (height, width)) if reading.shrink else 1
+    colours, mode = ("GRAY", "L") if header.components == 1 else ("RGB", "RGB")
+    smallest = {"min_height": -(-height // reduced), "min_width": -(-width // reduced)} if reduced > 1 else {}
+    try:
+        pixels = simplejpeg.decode_jpeg(data, colours, **smallest)
+    except ValueError:
+        # Stray bytes are forgiven, missing ones are not: Pillow draws that line.
+        return replace(pillow.decode_still(data, "JPEG"), full_size=header.size)
+    return Frame(pixels, mode, reduced=reduced if pixels.shape[:2] != header.size else 1, full_size=header.size)
+
+
+def write(picture: Picture, file: BinaryIO, quality: int | None) -> None:
+    """Encode one frame of mode L, RGB or CMYK, uint8, without alpha.
+
+    The chroma is subsampled as it was in a JPEG source; otherwise 4:2:0 below quality 90 and 4:4:4 from there on.
+    """
+    frame = picture.frames[0]
+    quality = QUALITY if quality is None else quality
+    chroma = str(picture.coding.get("subsampling", "444" if quality >= 90 else "420"))
+    if frame.mode == "CMYK":
+        coded = pillow.encode_still(frame, "JPEG", quality=quality, subsampling=0 if chroma == "444" else 2)
+    elif frame.mode == "L":
+        coded = simplejpeg.encode_jpeg(frame.pixels, quality, "GRAY", "Gray", fastdct=False)
+    else:
+        coded = simplejpeg.encode_jpeg(frame.pixels, quality, "RGB", chroma, fastdct=False)
+    # SOI and APP0 (or, for CMYK, Adobe's APP14) come first; ours go between them and the tables
+    start = 4 + int.from_bytes(coded[4:6], "big")
+    head = bytearray(coded[:start])
+    if picture.metadata.dpi and head[6:11] == b"JFIF\0":
+        head[13] = 1
+        for at, value in zip((14, 16), picture.metadata.dpi, strict=True):
+            head[at : at + 2] = int(np.clip(round(value), 1, 65535)).to_bytes(2, "big")
+    file.write(head)
+    for part in _metadata(picture, frame.size):
+        file.write(part)
+    file.write(memoryview(coded)[start:])
+
+
+def _metadata(picture: Picture, size: tuple[int, int]) -> list[bytes]:
+    metadata = picture.metadata
+    parts = []
+    exif = exif_for(metadata, size)
+    if exif:
+        parts.append(segment(0xE1, EXIF + exif))
+    if metadata.xmp:
+        parts.append(segment(0xE1, XMP + metadata.xmp))
+    if metadata.icc:
+        parts += profile_segments(metadata.icc)
+    if picture.format == "jpeg":
+        parts += metadata.native
+    return parts

@@ -1,0 +1,176 @@
+"""The manifest: one JSON object a line for each result, enough to make it again to the same bytes.
+
+    {"source": "sub/a.jpg", "output": "sub/a.png", "family": "affine", "theta": […], "in_size": [480, 640], …}
+
+Sorted by source, no dates, floats that survive the round trip. It says what the output folder holds: runs into the same folder
+merge their rows, one row an output. While a run goes on, its rows stand in a journal beside the results, each written before the
+file it describes appears; so whatever ends the run, every file that it made is accounted for by the next.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from stn_cli.errors import FileError, OptionError
+from stn_cli.folders.atomic import alive, left_behind, own_name, replacing
+
+Row = dict[str, Any]
+
+# A lock is held for as long as it takes to write the manifest; one that is older belongs to a dead run.
+_LOCK, _LOCK_SECONDS = ".stn-manifest.lock", 60.0
+
+
+def read_manifest(path: Path) -> list[Row]:
+    """The rows of a manifest. Raises `OptionError` for a file that is none, with the line."""
+    try:
+        text = path.read_text("utf-8", errors="surrogatepass")
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError("--out", path, f"is not a manifest that stn wrote ({error})") from error
+    rows = []
+    for number, line in enumerate(text.splitlines(), 1):
+        row = _row(line)
+        if row is None:
+            raise OptionError("--out", path, f"is not a manifest that stn wrote (line {number}); choose another folder")
+        rows.append(row)
+    return rows
+
+
+def write_manifest(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows, sorted by source and output, whole or not at all. Raises `FileError`."""
+    ordered = sorted(rows, key=lambda row: (row["source"], row["output"]))
+    try:
+        with replacing(path, overwrite=True, sync=True) as (file, _):
+            for row in ordered:
+                file.write(_line(row))
+    except OSError as error:
+        raise FileError(path, f"the manifest cannot be written ({error.strerror})") from error
+
+
+class Journal:
+    """The rows of a run while it goes on. Threads may share it.
+
+    Make one before the first file is written: it checks that a manifest that is there already is ours (`OptionError`), and
+    takes over the journals of dead runs. `close` merges the rows into the manifest.
+    """
+
+    def __init__(self, manifest: Path) -> None:
+        self.manifest = manifest
+        if manifest.exists():
+            read_manifest(manifest)
+        self._path = manifest.with_name(own_name("journal"))
+        self._file: int | None = None
+        self._lock = Lock()
+        self._rows: dict[str, Row] = {}
+        self._merge(left_behind(manifest.parent, "journal"), {})
+
+    def add(self, row: Mapping[str, Any], temporary: Path) -> None:
+        """Note the row of an output that stands ready under its temporary name and is about to be renamed."""
+        line = _line({**row, "temporary": temporary.relative_to(self.manifest.parent).as_posix()})
+        with self._lock:
+            if self._file is None:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+                self._file = os.open(self._path, flags, 0o666)
+            self._rows[row["output"]] = dict(row)
+            while line:
+                line = line[os.write(self._file, line) :]
+
+    def forget(self, output: str) -> None:
+        """The rename did not come about."""
+        with self._lock:
+            self._rows.pop(output, None)
+
+    def close(self) -> None:
+        """Merge the rows into the manifest. Raises `FileError`; the journal then stays for the next run."""
+        with self._lock:
+            if self._file is None:
+                return
+            os.close(self._file)
+            self._file = None
+            rows = self._rows
+        self._merge([self._path], rows)
+
+    def _merge(self, journals: list[Path], rows: dict[str, Row]) -> None:
+        folder = self.manifest.parent
+        if not journals:
+            return
+        with _locked(folder):
+            merged = {row["output"]: row for row in (read_manifest(self.manifest) if self.manifest.exists() else [])}
+            for journal in journals:
+                if journal != self._path:
+                    merged |= _recovered(journal)
+            merged |= {output: row for output, row in rows.items() if (folder / output).is_file()}
+            if merged:
+                write_manifest(self.manifest, merged.values())
+            for journal in journals:
+                with suppress(OSError):
+                    journal.unlink()
+
+
+def _recovered(journal: Path) -> dict[str, Row]:
+    """What a dead run finished, by output. A temporary file that is still there was never renamed; the last line may be torn."""
+    folder = journal.parent
+    rows = {}
+    for line in journal.read_text("utf-8", errors="replace").splitlines():
+        row = _row(line)
+        if row is None or not isinstance(row.get("temporary"), str):
+            continue
+        temporary, output = folder / row.pop("temporary"), folder / row["output"]
+        if output.is_file() and (not temporary.exists() or temporary.samefile(output)):
+            rows[row["output"]] = row
+    return rows
+
+
+def _row(line: str) -> Row | None:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    named = isinstance(row, dict) and isinstance(row.get("source"), str) and isinstance(row.get("output"), str)
+    return row if named else None
+
+
+def _line(row: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    except UnicodeEncodeError:  # a file name that is no valid UTF-8
+        return json.dumps(row, allow_nan=False).encode() + b"\n"
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One writer of the manifest at a time, also among processes."""
+    path = folder / _LOCK
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            lock = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            break
+        except FileExistsError:
+            if time.monotonic() > deadline or _abandoned(path):
+                with suppress(OSError):
+                    path.unlink()
+                deadline = time.monotonic() + _LOCK_SECONDS
+            else:
+                time.sleep(0.02)
+        except OSError as error:
+            raise FileError(folder, f"the manifest cannot be written ({error.strerror})") from error
+    try:
+        os.write(lock, str(os.getpid()).encode())
+        os.close(lock)
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()
+
+
+def _abandoned(path: Path) -> bool:
+    try:
+        holder = path.read_text("ascii")
+        return holder.isdigit() and int(holder) != os.getpid() and not alive(int(holder))
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,210 @@
+"""Which files are warped, and where each result goes: decided whole, before anything is touched."""
+
+import os
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from stn_cli.errors import OptionError
+from stn_cli.folders.formats import FORMATS, SUFFIXES, Target, format_of
+from stn_cli.folders.walk import Found, walk
+
+Existing = Literal["fail", "skip", "overwrite"]
+
+MANIFEST = "manifest.jsonl"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to warp. `name` is the relative name of the source and `output` that of the result, both with `/`."""
+
+    source: Path
+    name: str
+    target: Path
+    output: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do.
+
+    `jobs`
+        sorted by `name`; those whose result exists already are in `skipped` instead (with `existing="skip"`).
+    `folder`
+        the output folder; the parent of the one output file where `single`.
+    `format`
+        what to write: "keep", or a name of `formats.FORMATS`.
+    `ignored`
+        how many things in the input folders were passed over, by kind ("not an image", "hidden", "linked folder", …).
+    """
+
+    jobs: tuple[Job, ...]
+    skipped: tuple[Job, ...]
+    folder: Path
+    single: bool
+    format: str
+    existing: Existing
+    ignored: dict[str, int]
+
+    @property
+    def manifest(self) -> Path | None:
+        """Where the manifest of this run belongs; None for a single output file, beside which it would be litter."""
+        return None if self.single else self.folder / MANIFEST
+
+
+def make_plan(
+    inputs: Sequence[Path],
+    out: Path,
+    *,
+    format: Target = "keep",  # noqa: A002  # the option's own name
+    existing: Existing = "fail",
+    recursive: bool = True,
+    case_sensitive: bool | None = None,
+) -> Plan:
+    """Find the files and name the results; touches nothing.
+
+    In a folder, files with a known image suffix are taken; a file named on its own is always tried. Sub-folders are kept in
+    the output. `out` is a folder, or a file where there is one input file and `out` has an image suffix. `case_sensitive` says
+    whether names that differ in case only can stand side by side in `out`; None looks at the file system.
+
+    Raises `OptionError` for missing or empty inputs, results that collide with each other, with an input, or (existing="fail")
+    with a file that is there, and for results that a symbolic link would lead out of `out`.
+    """
+    single = _single(inputs, out)
+    if single and format == "keep":
+        format = format_of(out.name) or "keep"  # type: ignore[assignment]  # noqa: A001
+        _writable(out, format)
+    elif single and format_of(out.name) != format:
+        raise OptionError("--out", out, f"the suffix says another format than --format {format}")
+    if out.exists() and not out.is_dir() and not single:
+        raise OptionError(
+            "--out", out, "is a file; give a folder, or one input file and an output file with an image suffix"
+        )
+    folder = out.parent if single else out
+    found = walk(inputs, recursive, folder if not single else None)
+    jobs = tuple(
+        sorted(
+            (_job(f, folder, out.name if single else output_name(f.name, format)) for f in found.files),
+            key=lambda job: (job.name, os.fspath(job.source)),
+        )
+    )
+    if not jobs:
+        where = ", ".join(str(i) for i in inputs) or "nothing"
+        raise OptionError(
+            "INPUT", where, f"holds no image{_counted(found.ignored)}; known are {', '.join(sorted(SUFFIXES))}"
+        )
+    _check_collisions(jobs, folder, case_sensitive)
+    _check_inputs_untouched(jobs)
+    _check_inside(jobs, folder)
+    present = [job for job in jobs if os.path.lexists(job.target)]
+    _check_existing(present, existing)
+    skipped = frozenset(present) if existing == "skip" else frozenset()
+    return Plan(
+        tuple(job for job in jobs if job not in skipped),
+        tuple(job for job in jobs if job in skipped),
+        folder,
+        single,
+        format,
+        existing,
+        found.ignored,
+    )
+
+
+def output_name(name: str, format: str) -> str:  # noqa: A002
+    """The relative name of a result: the source's, with the suffix of `format` unless it has one of that format already."""
+    if format == "keep" or format_of(name) == format:
+        return name
+    path = PurePosixPath(name)
+    stem = path.stem if path.suffix.lower() in SUFFIXES else path.name
+    return str(path.with_name(stem + FORMATS[format].suffixes[0]))
+
+
+def _single(inputs: Sequence[Path], out: Path) -> bool:
+    return len(inputs) == 1 and not inputs[0].is_dir() and not out.is_dir() and format_of(out.name) is not None
+
+
+def _writable(out: Path, format: str) -> None:  # noqa: A002
+    if format not in FORMATS:
+        raise OptionError("--out", out, f"stn does not write {format.upper()}; use .png, .jpg, .webp or .tif")
+
+
+def _job(found: Found, folder: Path, output: str) -> Job:
+    return Job(found.path, found.name, folder / output, output)
+
+
+def _check_collisions(jobs: Iterable[Job], folder: Path, case_sensitive: bool | None) -> None:
+    sensitive = is_case_sensitive(folder) if case_sensitive is None else case_sensitive
+    taken: dict[str, Job] = {}
+    for job in jobs:
+        key = job.output if sensitive else unicodedata.normalize("NFC", job.output).casefold()
+        other = taken.setdefault(key, job)
+        if other is not job:
+            why = "two inputs" if other.output == job.output else "names that differ in case only"
+            raise OptionError(
+                "--out",
+                job.target,
+                f"{why} would be written there: {other.source} and {job.source}; warp them in two runs",
+            )
+    if sensitive and MANIFEST in taken:
+        raise OptionError("--out", folder / MANIFEST, "is the name of the manifest")
+
+
+def _check_inputs_untouched(jobs: Iterable[Job]) -> None:
+    sources = {}
+    for job in jobs:
+        identity = _identity(job.source)
+        if identity is not None:
+            sources[identity] = job.source
+    for job in jobs:
+        identity = _identity(job.target)
+        if identity is not None and identity in sources:
+            raise OptionError("--out", job.target, f"is the input {sources[identity]}; an input is never overwritten")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Two paths are one file where this is equal: links, case and `..` do not matter."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _check_inside(jobs: Iterable[Job], folder: Path) -> None:
+    root = folder.resolve()
+    for parent in sorted({job.target.parent for job in jobs}):
+        if not parent.resolve().is_relative_to(root):
+            raise OptionError("--out", parent, f"a symbolic link leads out of {folder}")
+
+
+def _check_existing(present: list[Job], existing: Existing) -> None:
+    if present and existing == "fail":
+        more = f" (and {len(present) - 1} more)" if len(present) > 1 else ""
+        raise OptionError(
+            "--existing",
+            "fail",
+            f"{present[0].target} exists already{more}; --existing skip goes on with the rest, overwrite replaces it",
+        )
+    if existing == "overwrite":
+        for job in present:
+            if job.target.is_dir() and not job.target.is_symlink():
+                raise OptionError("--out", job.target, "is a folder where a file is to be written")
+
+
+def is_case_sensitive(folder: Path) -> bool:
+    """Can "a" and "A" stand side by side in `folder` (or where it will be made)? Looks, and writes nothing."""
+    path = folder.absolute()
+    for place in (path, *path.parents):
+        other = place.with_name(place.name.swapcase()) if place.name else place
+        if other.name != place.name and place.exists():
+            try:
+                return not other.samefile(place)
+            except OSError:
+                return True
+    return os.name == "posix"
+
+
+def _counted(ignored: dict[str, int]) -> str:
+    return f" ({', '.join(f'{n} {kind}' for kind, n in sorted(ignored.items()))})" if ignored else ""
