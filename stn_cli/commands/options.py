@@ -1,5 +1,6 @@
 """The option groups that commands share: where θ comes from, how to sample, how large the output is."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
@@ -198,3 +199,33 @@ def size(option: str, text: str, of: Size | None = None) -> Size:
     if not all(1 <= side <= MOST_SIDE for side in found):
         raise OptionError(option, text, f"{allowed}; each side from 1 to {MOST_SIDE:,}")
     return found
+
+
+def whole(option: str, least: int, most: int) -> Callable[[str | int], int]:
+    """A Typer parser for whole numbers from `least` to `most`, whose error names the option, the value and the range."""
+
+    def parse(text: str | int) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise OptionError(option, text, f"a whole number from {least} to {most:,}")
+        return value
+
+    return parse
+
+
+def real(option: str, least: float, most: float = float("inf")) -> Callable[[str | float], float]:
+    """The same for real numbers."""
+
+    def parse(text: str | float) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not least <= value <= most or value == float("inf"):
+            raise OptionError(option, text, f"a number from {least:g}" + (f" to {most:g}" if most < float("inf") else ""))
+        return value
+
+    return parse

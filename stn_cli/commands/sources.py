@@ -1,7 +1,7 @@
 """Where θ comes from: the options of a command become one `Source`, and everything downstream sees only θ and its family."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,29 +24,47 @@ class View:
     in_size: Size
     out_size: Size
     align_corners: bool
-    pixels: "Callable[[], np.ndarray] | None" = None  # (H, W, C), for a localisation net
+    page: int = 0  # which frame of the file
+    pixels: "Callable[[], np.ndarray] | None" = None  # (H, W, C) uint8, for a localisation net
 
 
 class Source(Protocol):
-    """Makes θ for one picture. `settings` is what a manifest says of this file beside θ; `size` an output size it implies."""
+    """Makes θ for one picture."""
 
     def __call__(self, view: View) -> "Transformation": ...
-    def settings(self, name: str) -> dict[str, Any]: ...
-    def size(self) -> Size | None: ...
+
+    def settings(self, name: str) -> dict[str, Any]:
+        """What a manifest says of this file beside θ: sizes and sampling."""
+        ...
+
+    def run_settings(self) -> dict[str, Any]:
+        """What a manifest says of the whole run: format and quality."""
+        ...
+
+    def size(self) -> Size | None:
+        """The output size that θ implies, (height, width)."""
+        ...
 
 
 @dataclass(frozen=True)
 class Made:
-    """A source that is a function of the view alone."""
+    """A source that depends on nothing but sizes and frame: made once for each, so that engines can keep its grid."""
 
     make: "Callable[[View], Transformation]"
     out_size: Size | None = None
+    known: "dict[View, Transformation]" = field(default_factory=dict)
 
     def __call__(self, view: View) -> "Transformation":
-        return self.make(view)
+        key = replace(view, name="", page=0, pixels=None)
+        if key not in self.known:
+            self.known[key] = self.make(key)
+        return self.known[key]
 
     def settings(self, name: str) -> dict[str, Any]:
         del name
+        return {}
+
+    def run_settings(self) -> dict[str, Any]:
         return {}
 
     def size(self) -> Size | None:

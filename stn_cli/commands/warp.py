@@ -1,0 +1,260 @@
+"""`stn warp`: files and folders of images, each through the same θ or its own."""
+
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from stn_cli.commands.groups import with_groups
+from stn_cli.commands.options import SamplingOptions, ThetaOptions, whole
+from stn_cli.commands.sources import source as theta_source
+from stn_cli.errors import OptionError
+
+if TYPE_CHECKING:
+    from stn_cli.folders.pipeline import Results
+    from stn_cli.folders.plan import Job, Plan
+
+FILES = "Files"
+SHEET_PAIRS = 48  # pictures on a contact sheet; a folder of thousands needs no poster
+
+
+@with_groups
+def warp(
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Images, and folders of images.")],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="PATH", help="A folder, or a file for one input file.", rich_help_panel=FILES),
+    ],
+    where: ThetaOptions,
+    how: SamplingOptions,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WxH", help="Size of the output, or a part of the input: 50%.", show_default="as the input"
+        ),
+    ] = None,
+    format: Annotated[  # noqa: A002
+        Literal["keep", "png", "jpeg", "webp", "tiff"] | None,
+        typer.Option(help="What to write.", show_default="keep", rich_help_panel=FILES),
+    ] = None,
+    quality: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--quality", 1, 100),
+            metavar="1..100",
+            help="Of JPEG and WebP.",
+            show_default="90",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    existing: Annotated[
+        Literal["fail", "skip", "overwrite"],
+        typer.Option(help="What to do where an output is there already.", rich_help_panel=FILES),
+    ] = "fail",
+    recursive: Annotated[
+        bool, typer.Option("--recursive/--no-recursive", help="Go into sub-folders.", rich_help_panel=FILES)
+    ] = True,
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--max-pixels", 1, 10**12),
+            metavar="N",
+            help="Refuse larger images, all their frames counted.",
+            show_default="400,000,000",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    contact_sheet: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write a sheet of all pictures, before and after.", rich_help_panel=FILES),
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to warp.", rich_help_panel="Running")
+    ] = "auto",
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--jobs", 1, 1024),
+            metavar="N",
+            help="Worker threads.",
+            show_default="one a CPU",
+            rich_help_panel="Running",
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written; touch nothing.", rich_help_panel="Running")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.", rich_help_panel="Running")] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Say what θ means, and how other tools would do it.", rich_help_panel="Running"),
+    ] = False,
+) -> None:
+    """Warp images by a given θ, in words, or as a file or a trained net says.
+
+    Everything is read, warped and written one image a thread; outputs appear whole or not at all; nothing is overwritten
+    unasked. The output folder gets a manifest.jsonl that replays the run: stn warp INPUT --theta-file OUT/manifest.jsonl.
+    """
+    from stn_cli.commands.warping import How, Warper
+    from stn_cli.folders.codecs import MAX_PIXELS, Reading
+    from stn_cli.folders.pipeline import Interrupted, run
+    from stn_cli.folders.plan import make_plan
+
+    source = theta_source(where)
+    replayed: dict[str, Any] = source.run_settings()
+    chosen = How.chosen(how, {})
+    plan = make_plan(
+        inputs, out, format=format or replayed.get("format", "keep"), existing=existing, recursive=recursive
+    )
+    if size is not None:
+        _check_size(size)
+    if dry_run:
+        _dry_run(plan, json)
+        return
+    from stn_cli.engines import choose
+
+    engine, why = choose(device)
+    warper = Warper(source, engine, how, size)
+    sheet = _Sheet(contact_sheet, plan, existing) if contact_sheet is not None else None
+    from stn_cli.commands.progress import progress
+
+    with progress("warping", "images", quiet=json) as (advance, say):
+        if verbose:
+            say(f"device {engine.name}: {why}")
+            warper.seen = _Teller(say, chosen).tell
+
+        def on_progress(done: int, total: int, job: "Job", failed: Exception | None) -> None:
+            advance(done, total)
+            if failed is not None:
+                say(f"stn: {failed}")
+
+        def one(picture: Any, job: "Job") -> Any:
+            warped, said = warper(picture, job)
+            if sheet is not None:
+                sheet.add(job, picture, warped)
+            return warped, said
+
+        try:
+            results = run(
+                plan,
+                one,
+                reading=Reading(max_pixels=max_pixels or MAX_PIXELS, indices=chosen.kernel == "nearest"),
+                quality=quality if quality is not None else replayed.get("quality"),
+                background=chosen.fill.background() if chosen.fill is not None else None,
+                workers=jobs,
+                on_progress=on_progress,
+            )
+        except Interrupted as stopped:
+            _summary(stopped.results, plan, json)
+            raise typer.Exit(130) from None
+    for job, note in results.notes:
+        typer.echo(f"stn: note: {job.source}: {note}", err=True)
+    if sheet is not None:
+        sheet.write()
+    _summary(results, plan, json, contact_sheet)
+    if results.failed:
+        raise typer.Exit(1)
+
+
+def _check_size(text: str) -> None:
+    from stn_cli.commands.options import size
+
+    size("--size", text, (1, 1))
+
+
+def _dry_run(plan: "Plan", json: bool) -> None:
+    rows = [{"source": str(job.source), "output": str(job.target)} for job in plan.jobs]
+    if json:
+        typer.echo(dumps({"would_warp": rows, "skipped": [str(job.source) for job in plan.skipped]}, ensure_ascii=False))
+        return
+    for row in rows:
+        typer.echo(f"{row['source']} → {row['output']}")
+    typer.echo(f"{len(plan.jobs)} to warp, {len(plan.skipped)} to skip; nothing was written")
+
+
+def _summary(results: "Results", plan: "Plan", json: bool, sheet: Path | None = None) -> None:
+    rate = len(results.done) / max(results.seconds, 1e-9)
+    manifest = plan.manifest if plan.manifest is not None and plan.manifest.exists() else None
+    if json:
+        summary = {
+            "warped": len(results.done),
+            "skipped": len(results.skipped),
+            "failed": [{"path": str(error.path), "reason": error.reason} for error in results.failed],
+            "stopped": str(results.stopped) if results.stopped else None,
+            "seconds": round(results.seconds, 3),
+            "images_per_second": round(rate, 1),
+            "out": str(plan.jobs[0].target if plan.single and plan.jobs else plan.folder),
+            "manifest": str(manifest) if manifest else None,
+            "contact_sheet": str(sheet) if sheet else None,
+        }
+        typer.echo(dumps(summary, ensure_ascii=False))
+        return
+    parts = [f"{len(results.done)} warped", f"{len(results.skipped)} skipped", f"{len(results.failed)} failed"]
+    typer.echo(f"{', '.join(parts)} in {results.seconds:.1f} s ({rate:.0f} images/s)")
+    if plan.ignored:
+        typer.echo("passed over: " + ", ".join(f"{count} {kind}" for kind, count in sorted(plan.ignored.items())))
+    if plan.single and results.done:
+        typer.echo(f"output    {plan.jobs[0].target}")
+    if manifest is not None:
+        typer.echo(f"manifest  {manifest}")
+    if sheet is not None:
+        typer.echo(f"sheet     {sheet}")
+
+
+class _Teller:
+    """Says what each θ means; how other tools would write it, the first time."""
+
+    def __init__(self, say: Any, chosen: Any) -> None:
+        self.say, self.chosen, self.told = say, chosen, set()
+
+    def tell(self, job: "Job", made: Any, view: Any) -> None:
+        from stn_cli.core.conventions import calls
+        from stn_cli.core.describe import describe
+        from stn_cli.core.sampling import Sampling
+
+        found = describe(made, view.in_size, view.out_size, view.align_corners)
+        first = not self.told
+        key = found.sentence()
+        if key in self.told:
+            return
+        self.told.add(key)
+        height, width = view.in_size
+        self.say(f"{job.name} ({width}×{height}): {key}")
+        if first and found.determinant != 0:
+            how = Sampling(align_corners=view.align_corners)
+            for library, call in calls(made, view.in_size, view.out_size, how).items():
+                self.say(f"  {library:<12}{call}")
+
+
+class _Sheet:
+    """Collects the first pictures of the plan, small, and writes them side by side with what became of them."""
+
+    def __init__(self, path: Path, plan: "Plan", existing: str) -> None:
+        if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+            raise OptionError("--contact-sheet", path, "ends in .png, .jpg or .webp")
+        if existing == "fail" and path.exists():
+            raise OptionError("--contact-sheet", path, "exists already; --existing overwrite replaces it")
+        if path.absolute() in {job.target.absolute() for job in plan.jobs} | {j.source.absolute() for j in plan.jobs}:
+            raise OptionError("--contact-sheet", path, "is one of the pictures")
+        self.path, self.order = path, [job.name for job in plan.jobs]
+        self.wanted = set(self.order[:SHEET_PAIRS])
+        self.pairs: dict[str, Any] = {}
+
+    def add(self, job: "Job", before: Any, after: Any) -> None:
+        from stn_cli.draw.contact_sheet import Pair, thumbnail
+        from stn_cli.folders.preview import preview
+
+        if job.name in self.wanted:
+            small = [thumbnail(preview(picture.frames[0])) for picture in (before, after)]
+            self.pairs[job.name] = Pair(job.name, *small)
+
+    def write(self) -> None:
+        from stn_cli.draw.contact_sheet import contact_sheet
+        from stn_cli.folders.atomic import replacing
+
+        pairs = [self.pairs[name] for name in self.order if name in self.pairs]
+        if not pairs:
+            return
+        sheet = contact_sheet(pairs, left_out=max(0, len(self.order) - SHEET_PAIRS))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(self.path, overwrite=True) as (file, _):
+            sheet.save(file, format={".png": "PNG", ".webp": "WEBP"}.get(self.path.suffix.lower(), "JPEG"))

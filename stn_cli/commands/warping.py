@@ -1,0 +1,103 @@
+"""One picture through the transformer: θ from its source, the engine, and what the manifest says of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from stn_cli.commands.options import SamplingOptions
+from stn_cli.commands.options import size as parse_size
+from stn_cli.commands.sources import Source, View
+from stn_cli.core.coordinates import Size
+from stn_cli.core.sampling import Sampling
+from stn_cli.core.transformation import Transformation
+from stn_cli.engines import Engine
+from stn_cli.errors import OptionError
+from stn_cli.folders.colour import Colour, black
+from stn_cli.folders.colour import parse as parse_colour
+from stn_cli.folders.picture import Frame, Picture
+from stn_cli.folders.plan import Job
+from stn_cli.folders.preview import preview
+
+DEFAULTS = {"kernel": "bilinear", "padding": "zeros", "fill": None, "align_corners": False, "antialias": "auto"}
+
+
+@dataclass(frozen=True)
+class How:
+    """The sampling options of one picture, before they meet its channels."""
+
+    kernel: str
+    padding: str
+    fill: Colour | None
+    align_corners: bool
+    antialias: str
+
+    @classmethod
+    def chosen(cls, options: SamplingOptions, row: Mapping[str, Any]) -> "How":
+        """What was typed, else what the manifest that is replayed says, else the defaults. Raises `OptionError`."""
+        said = {**DEFAULTS, **row}
+        typed = {name: value for name, value in vars(options).items() if value is not None}
+        if "fill" in typed:
+            typed.setdefault("padding", "fill")
+        elif typed.get("padding", "fill") != "fill":
+            said["fill"] = None
+        values = {name: {**said, **typed}[name] for name in DEFAULTS}
+        if (values["fill"] is None) != (values["padding"] != "fill"):
+            allowed = "--padding fill needs --fill COLOUR" if values["fill"] is None else "goes with --padding fill"
+            raise OptionError("--fill", "missing" if values["fill"] is None else values["fill"], allowed)
+        fill = parse_colour(str(values["fill"])) if values["fill"] is not None else None
+        Sampling(**{**values, "fill": None if fill is None else (0.0,)})  # whatever else is wrong is told now
+        return cls(**{**values, "fill": fill})
+
+    def sampling(self, frame: Frame) -> Sampling:
+        """As numbers for the channels of `frame`."""
+        constant = self.fill.on(frame) if self.fill is not None else None
+        padding = self.padding
+        if padding == "zeros" and (constant := black(frame)) is not None:
+            padding = "fill"
+        return Sampling(self.kernel, padding, constant, self.align_corners, self.antialias)  # type: ignore[arg-type]
+
+    def row(self) -> dict[str, Any]:
+        return {**vars(self), "fill": self.fill.text if self.fill else None}
+
+
+@dataclass
+class Warper:
+    """(Picture, Job) → the warped picture and its line in the manifest: what `folders.pipeline.run` calls.
+
+    `size_text` is --size as typed. `seen` is called with every transformation and the frame it was made for.
+    """
+
+    source: Source
+    engine: Engine
+    options: SamplingOptions
+    size_text: str | None = None
+    seen: Callable[[Job, Transformation, View], None] = field(default=lambda *_: None)
+
+    def __call__(self, picture: Picture, job: Job) -> tuple[Picture, dict[str, Any]]:
+        said = self.source.settings(job.name)
+        how = How.chosen(self.options, said.get("sampling", {}))
+        frames: list[Frame] = []
+        rows: list[dict[str, Any]] = []
+        made: Transformation | None = None
+        for page, frame in enumerate(picture.frames):
+            frame = frame if how.kernel == "nearest" else frame.expanded()
+            out_size = self._out_size(frame.full_size, said["pages"][page] if "pages" in said else said)
+            view = View(job.name, frame.full_size, out_size, how.align_corners, page, lambda frame=frame: preview(frame))
+            if made is None or not picture.animated:  # an animation is one scene: one θ for all its frames
+                made = self.source(view)
+                self.seen(job, made, view)
+                rows.append({**made.row(), "in_size": list(view.in_size), "out_size": list(out_size)})
+            frames.append(frame.with_pixels(self._warped(frame, made, out_size, how)))
+        pages = rows[0] if all(row == rows[0] for row in rows) else {"pages": rows}
+        return picture.with_frames(frames), {**pages, "sampling": how.row()}
+
+    def _warped(self, frame: Frame, made: Transformation, out_size: Size, how: How) -> np.ndarray:
+        return self.engine.warp(frame.pixels, made, out_size, how.sampling(frame), alpha=frame.alpha)
+
+    def _out_size(self, in_size: Size, said: Mapping[str, Any]) -> Size:
+        if self.size_text is not None:
+            return parse_size("--size", self.size_text, in_size)
+        implied = self.source.size() or said.get("out_size")
+        return (int(implied[0]), int(implied[1])) if implied else in_size
