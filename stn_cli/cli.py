@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from stn_cli import __version__
-from stn_cli.commands import theta
+from stn_cli.commands import grid, theta, warp
 from stn_cli.errors import StnError
 
 app = typer.Typer(
@@ -37,6 +37,8 @@ def _root(
 ) -> None: ...
 
 
+app.command("warp")(warp.warp)
+app.command("grid")(grid.grid)
 app.add_typer(theta.app, name="theta")
 
 

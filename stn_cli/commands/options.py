@@ -225,7 +225,9 @@ def real(option: str, least: float, most: float = float("inf")) -> Callable[[str
         except ValueError:
             value = float("nan")
         if not least <= value <= most or value == float("inf"):
-            raise OptionError(option, text, f"a number from {least:g}" + (f" to {most:g}" if most < float("inf") else ""))
+            raise OptionError(
+                option, text, f"a number from {least:g}" + (f" to {most:g}" if most < float("inf") else "")
+            )
         return value
 
     return parse

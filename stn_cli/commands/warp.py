@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from stn_cli.folders.plan import Job, Plan
 
 FILES = "Files"
+RUNNING = "Running"
 SHEET_PAIRS = 48  # pictures on a contact sheet; a folder of thousands needs no poster
 
 
@@ -67,10 +68,12 @@ def warp(
     ] = None,
     contact_sheet: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Also write a sheet of all pictures, before and after.", rich_help_panel=FILES),
+        typer.Option(
+            metavar="FILE", help="Also write a sheet of all pictures, before and after.", rich_help_panel=FILES
+        ),
     ] = None,
     device: Annotated[
-        Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to warp.", rich_help_panel="Running")
+        Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to warp.", rich_help_panel=RUNNING)
     ] = "auto",
     jobs: Annotated[
         int | None,
@@ -79,14 +82,18 @@ def warp(
             metavar="N",
             help="Worker threads.",
             show_default="one a CPU",
-            rich_help_panel="Running",
+            rich_help_panel=RUNNING,
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written; touch nothing.", rich_help_panel="Running")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.", rich_help_panel="Running")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be written; touch nothing.", rich_help_panel=RUNNING)
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.", rich_help_panel=RUNNING)] = False,
     verbose: Annotated[
         bool,
-        typer.Option("--verbose", "-v", help="Say what θ means, and how other tools would do it.", rich_help_panel="Running"),
+        typer.Option(
+            "--verbose", "-v", help="Say what θ means, and how other tools would do it.", rich_help_panel=RUNNING
+        ),
     ] = False,
 ) -> None:
     """Warp images by a given θ, in words, or as a file or a trained net says.
@@ -164,7 +171,9 @@ def _check_size(text: str) -> None:
 def _dry_run(plan: "Plan", json: bool) -> None:
     rows = [{"source": str(job.source), "output": str(job.target)} for job in plan.jobs]
     if json:
-        typer.echo(dumps({"would_warp": rows, "skipped": [str(job.source) for job in plan.skipped]}, ensure_ascii=False))
+        typer.echo(
+            dumps({"would_warp": rows, "skipped": [str(job.source) for job in plan.skipped]}, ensure_ascii=False)
+        )
         return
     for row in rows:
         typer.echo(f"{row['source']} → {row['output']}")

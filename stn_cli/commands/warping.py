@@ -84,7 +84,9 @@ class Warper:
         for page, frame in enumerate(picture.frames):
             frame = frame if how.kernel == "nearest" else frame.expanded()
             out_size = self._out_size(frame.full_size, said["pages"][page] if "pages" in said else said)
-            view = View(job.name, frame.full_size, out_size, how.align_corners, page, lambda frame=frame: preview(frame))
+            view = View(
+                job.name, frame.full_size, out_size, how.align_corners, page, lambda frame=frame: preview(frame)
+            )
             if made is None or not picture.animated:  # an animation is one scene: one θ for all its frames
                 made = self.source(view)
                 self.seen(job, made, view)

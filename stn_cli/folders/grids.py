@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -41,22 +42,24 @@ class GridFile:
         return normalised(self.points, in_size, align_corners) if self.in_pixels else self.points
 
 
-def write(path: Path, grid: np.ndarray, in_size: Size, align_corners: bool, maps: str | None = None) -> None:
-    """Write a sampling grid (H', W', 2), normalised, by the suffix of `path`; with `maps` "opencv" as map_x and map_y.
+def write(
+    file: BinaryIO, suffix: str, grid: np.ndarray, in_size: Size, align_corners: bool, maps: str | None = None
+) -> None:
+    """Write a sampling grid (H', W', 2), normalised, into an open file, as `suffix` (one of `SUFFIXES`) says.
 
-    `path` must not be a name that others read while this runs: the command writes through `folders.atomic`.
+    With `maps` "opencv" an .npz holds map_x and map_y, float32 input pixels, for `cv2.remap`.
     """
     place = pixels(grid, in_size, align_corners)
     if maps == "opencv":
-        np.savez(path, map_x=place[..., 0].astype(np.float32), map_y=place[..., 1].astype(np.float32))
-    elif path.suffix == ".npz":
-        np.savez(path, grid=grid, align_corners=align_corners, input_size=np.array(in_size[::-1]))
-    elif path.suffix == ".npy":
-        np.save(path, grid)
-    elif path.suffix == ".csv":
-        _write_csv(path, grid, place)
+        np.savez(file, map_x=place[..., 0].astype(np.float32), map_y=place[..., 1].astype(np.float32))
+    elif suffix == ".npz":
+        np.savez(file, grid=grid, align_corners=align_corners, input_size=np.array(in_size[::-1]))
+    elif suffix == ".npy":
+        np.save(file, grid)
+    elif suffix == ".csv":
+        _write_csv(file, grid, place)
     else:
-        _write_flo(path, place)
+        _write_flo(file, place)
 
 
 def read(path: Path) -> GridFile:
@@ -91,20 +94,21 @@ def _told(path: Path) -> Iterator[None]:
         raise FileError(path, f"not a sampling grid: {reason}") from None
 
 
-def _write_csv(path: Path, grid: np.ndarray, place: np.ndarray) -> None:
-    rows, columns = np.indices(grid.shape[:2])
-    with path.open("w", encoding="ascii", newline="\n") as out:
-        out.write("row,col,x,y,x_px,y_px\n")
-        for row in zip(rows.flat, columns.flat, *grid.reshape(-1, 2).T, *place.reshape(-1, 2).T, strict=True):
-            out.write(f"{row[0]},{row[1]}," + ",".join(repr(float(v)) for v in row[2:]) + "\n")
+def _write_csv(file: BinaryIO, grid: np.ndarray, place: np.ndarray) -> None:
+    file.write(b"row,col,x,y,x_px,y_px\n")
+    for row, (points, centres) in enumerate(zip(grid.tolist(), place.tolist(), strict=True)):
+        lines = (
+            f"{row},{k},{x!r},{y!r},{u!r},{v!r}\n"
+            for k, ((x, y), (u, v)) in enumerate(zip(points, centres, strict=True))
+        )
+        file.write("".join(lines).encode("ascii"))
 
 
-def _write_flo(path: Path, place: np.ndarray) -> None:
+def _write_flo(file: BinaryIO, place: np.ndarray) -> None:
     height, width = place.shape[:2]
     target = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1)
-    with path.open("wb") as out:
-        out.write(struct.pack("<fii", _FLO, width, height))
-        out.write((target - place).astype("<f4").tobytes())
+    file.write(struct.pack("<fii", _FLO, width, height))
+    file.write((target - place).astype("<f4").tobytes())
 
 
 def _read_npz(path: Path) -> GridFile:
