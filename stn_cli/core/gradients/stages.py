@@ -1,0 +1,377 @@
+"""The spatial transformer cut into problems: every stage by itself, and end to end.
+
+θ → grid    the grid generator of every family
+grid → V    the sampler, with respect to the sampling grid
+U → V       the sampler, with respect to the input
+θ → L       the whole module into a loss L = ½ Σ w (V - T)², with respect to θ
+U → L       the same with respect to U
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stn_cli.core.coordinates import Size, pixels
+from stn_cli.core.families import FAMILIES, Family, make
+from stn_cli.core.gradients import hand
+from stn_cli.core.gradients.problem import ByHand, Problem
+from stn_cli.core.sampler import sample
+from stn_cli.core.sampling import KERNELS, PADDINGS, Kernel, Padding, Sampling
+from stn_cli.core.transformer import SpatialTransformer
+
+STAGES = ("θ → grid", "grid → V", "U → V", "θ → L", "U → L")
+CLEAR = 0.01  # pixels: outputs whose sample is nearer to a kink are left out of losses and slopes
+
+GridGenerator = Callable[[Family, Tensor, Size, bool], Tensor]
+Sampler = Callable[[Tensor, Tensor, Sampling], Tensor]
+Module = Callable[[Tensor, Tensor, Family, Size, Sampling], Tensor]
+
+
+def project_grid(family: Family, theta: Tensor, out_size: Size, align_corners: bool) -> Tensor:
+    return family.grid(theta, out_size, align_corners=align_corners)
+
+
+def project_sample(U: Tensor, grid: Tensor, how: Sampling) -> Tensor:
+    return sample(U, grid, kernel=how.kernel, padding=how.padding, fill=how.fill, align_corners=how.align_corners)
+
+
+class _Given(nn.Module):
+    """A localisation net that always answers θ."""
+
+    def __init__(self, theta: Tensor) -> None:
+        super().__init__()
+        self.theta = theta
+
+    def forward(self, U: Tensor) -> Tensor:
+        return self.theta
+
+
+def project_module(U: Tensor, theta: Tensor, family: Family, out_size: Size, how: Sampling) -> Tensor:
+    return SpatialTransformer(_Given(theta), family, out_size, how)(U)
+
+
+@dataclass(frozen=True)
+class Code:
+    """The code that is checked; each part can be replaced by another implementation of the same contract."""
+
+    grid: GridGenerator = project_grid
+    sample: Sampler = project_sample
+    module: Module | None = None
+
+    def whole(self, U: Tensor, theta: Tensor, family: Family, out_size: Size, how: Sampling) -> Tensor:
+        if self.module is not None:
+            return self.module(U, theta, family, out_size, how)
+        if self.grid is project_grid and self.sample is project_sample:
+            return project_module(U, theta, family, out_size, how)
+        return self.sample(U, self.grid(family, theta, out_size, how.align_corners), how)
+
+
+def family_to_check(name: str) -> Family:
+    """The family as it is by default, the flow on a field small enough to check every number of it."""
+    return make(name, shape=(4, 4)) if name == "flow" else make(name)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What to check, and where. Without `theta` everything is at random points, inside and outside the border."""
+
+    families: tuple[Family, ...] = tuple(family_to_check(name) for name in FAMILIES)
+    kernels: tuple[Kernel, ...] = KERNELS
+    paddings: tuple[Padding, ...] = PADDINGS
+    frames: tuple[bool, ...] = (False, True)
+    """the values of `align_corners`"""
+    whole_kernels: tuple[Kernel, ...] = ("bilinear",)
+    whole_paddings: tuple[Padding, ...] = ("zeros",)
+    in_size: Size = (4, 5)
+    out_size: Size = (3, 6)
+    batch: int = 2
+    channels: int = 2
+    theta: Tensor | None = None
+    """(1, size), float64: the point for the one family in `families`"""
+    image: Tensor | None = None
+    """(1, C, H, W), float64: instead of noise; overrules `in_size`, `batch`, `channels`"""
+    dtype: torch.dtype = torch.float64
+    device: str = "cpu"
+    seed: int = 0
+    tolerance: float = 1e-6
+    stages: tuple[str, ...] = field(default=STAGES)
+
+    @property
+    def exact(self) -> bool:
+        return self.dtype == torch.float64 and self.device == "cpu"
+
+    @property
+    def grid_dtype(self) -> torch.dtype:
+        """Grids are never in half precision: at width 1920 that would be off by whole pixels."""
+        return self.dtype if self.dtype in (torch.float32, torch.float64) else torch.float32
+
+    @property
+    def precision(self) -> float:
+        """What rounding may cost: coordinates carry the rounding of numbers as large as the image is wide."""
+        if self.dtype == torch.float64:
+            return 0.0
+        pixels = 32 * torch.finfo(torch.float32).eps * max(*self.in_size, *self.out_size, 8)
+        return max(pixels, 8 * torch.finfo(self.dtype).eps)
+
+    @property
+    def kink_radius(self) -> float:
+        """Within this many pixels of a kink, rounding decides on which side a sample is computed."""
+        eps = torch.finfo(self.grid_dtype).eps
+        return max(1e-9, 64 * eps * max(*self.in_size, *self.out_size))
+
+    def generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed)
+
+    def draw_U(self) -> Tensor:
+        """U, float64, rounded to what `dtype` can hold."""
+        if self.image is not None:
+            U = self.image
+        else:
+            U = torch.randn(self.batch, self.channels, *self.in_size, generator=self.generator(), dtype=torch.float64)
+        return U.to(self.dtype).double()
+
+    def draw_theta(self, family: Family, rows: int) -> Tensor:
+        """θ, float64: as given, or scattered about the identity."""
+        if self.theta is not None:
+            return self.theta.expand(rows, -1).to(self.dtype).double()
+        generator = self.generator()
+        spread = {"projective": 0.1, "flow": 0.2}.get(family.name, 0.25)
+        identity = torch.tensor(family.identity(), dtype=torch.float64)
+        away = torch.randn(rows, family.size, generator=generator, dtype=torch.float64).clamp(-2, 2)
+        return (identity + spread * away).to(self.dtype).double()
+
+    def draw_grid(self, rows: int, align_corners: bool) -> Tensor:
+        """The sampling grid, float64: that of `theta`, or points all over the image and beyond its border."""
+        if self.theta is not None:
+            family = self.families[0]
+            grid = project_grid(family, self.draw_theta(family, rows), self.out_size, align_corners)
+        else:
+            generator = self.generator().manual_seed(self.seed + 1)
+            grid = 2.6 * torch.rand(rows, *self.out_size, 2, generator=generator, dtype=torch.float64) - 1.3
+        return grid.to(self.grid_dtype).double()
+
+
+def problems(setup: Setup, code: Code | None = None) -> Iterator[Problem]:
+    """All problems of a setup, stage by stage."""
+    code = code or Code()
+    makers = {"θ → grid": _theta_to_grid, "grid → V": _to_V, "U → V": _to_V, "θ → L": _to_loss, "U → L": _to_loss}
+    for stage in setup.stages:
+        yield from makers[stage](setup, code, stage)
+
+
+def sampling(kernel: Kernel, padding: Padding, align_corners: bool, channels: int) -> Sampling:
+    """Point sampling, with a different constant for each channel where the padding is a fill."""
+    fill = tuple(0.5 - 0.75 * c for c in range(channels)) if padding == "fill" else None
+    return Sampling(kernel, padding, fill, align_corners, antialias="off")
+
+
+def kink_distance(points: Tensor, kernel: Kernel) -> Tensor:
+    """How far sample points (…, 2), in pixels, are from the nearest kink: integers for bilinear, halves for nearest."""
+    if kernel == "bicubic":
+        return torch.full(points.shape[:-1], torch.inf, dtype=points.dtype)
+    shifted = points + 0.5 if kernel == "nearest" else points
+    return (shifted - shifted.round()).abs().amin(-1)
+
+
+def _theta_to_grid(setup: Setup, code: Code, stage: str) -> Iterator[Problem]:
+    for family in setup.families:
+        for align_corners in setup.frames:
+            theta = setup.draw_theta(family, setup.batch)
+            yield _grid_problem(setup, code, stage, family, theta, setup.out_size, align_corners)
+        own = hand.control_frame(family)
+        if own is not None:
+            # Elsewhere no formula by hand gives the values of these families, but at their control points they are θ.
+            yield _grid_problem(setup, code, stage, family, setup.draw_theta(family, setup.batch), *own)
+
+
+def _grid_problem(
+    setup: Setup, code: Code, stage: str, family: Family, theta: Tensor, out_size: Size, align_corners: bool
+) -> Problem:
+    shape = (theta.shape[0], *out_size, 2)
+
+    def name_output(output: int) -> str:
+        n, i, j, axis = _unravel(output, shape)
+        return f"{'xy'[axis]}[{n},{i},{j}]"
+
+    def place(output: int, index: int) -> str:
+        _, i, j, _ = _unravel(output, shape)
+        return f"target pixel ({i},{j})"
+
+    by_hand = hand.grid_generator(family, theta, out_size, align_corners)
+    return Problem(
+        stage=stage,
+        subject=family.name,
+        function=lambda t: code.grid(family, t, out_size, align_corners),
+        at=theta.to(setup.grid_dtype).to(setup.device),
+        name_output=name_output,
+        name_input=_theta_namer(family),
+        place=place,
+        reference=None if setup.exact else lambda t: code.grid(family, t, out_size, align_corners),
+        by_hand=by_hand and replace(by_hand, tolerance=_tolerance(setup)),
+        tolerance=setup.tolerance,
+        precision=setup.precision,
+        settings={"family": family.name, "align_corners": align_corners, "out_size": list(out_size)},
+        notes=_notes(setup),
+    )
+
+
+def _to_V(setup: Setup, code: Code, stage: str) -> Iterator[Problem]:
+    U = setup.draw_U()
+    in_size: Size = (U.shape[2], U.shape[3])
+    for kernel in setup.kernels:
+        for padding in setup.paddings:
+            for align_corners in setup.frames:
+                how = sampling(kernel, padding, align_corners, U.shape[1])
+                grid = setup.draw_grid(U.shape[0], align_corners)
+                points = pixels(grid, in_size, align_corners)
+                yield _V_problem(setup, code, stage, U, grid, points, how)
+
+
+def _V_problem(setup: Setup, code: Code, stage: str, U: Tensor, grid: Tensor, points: Tensor, how: Sampling) -> Problem:
+    wrt = "U" if stage.startswith("U") else "grid"
+    shape = (*U.shape[:2], *grid.shape[1:3])
+    low_U = U.to(setup.dtype).to(setup.device)
+    low_grid = grid.to(setup.grid_dtype).to(setup.device)
+
+    def name_input(index: int) -> str:
+        if wrt == "U":
+            return f"U[{','.join(map(str, _unravel(index, tuple(U.shape))))}]"
+        n, i, j, axis = _unravel(index, tuple(grid.shape))
+        return f"{'xy'[axis]}[{n},{i},{j}]"
+
+    def place(output: int, index: int) -> str:
+        n, _, i, j = _unravel(output, shape)
+        x, y = points[n, i, j].tolist()
+        return f"output pixel ({i},{j}) samples ({x:.3f}, {y:.3f})"
+
+    distance = kink_distance(points, how.kernel)[:, None].expand(shape).reshape(-1)
+    by_hand = hand.sampler(U, grid, how, wrt=wrt)
+    if wrt == "U":
+        function: Callable[[Tensor], Tensor] = lambda u: code.sample(u, low_grid, how)  # noqa: E731
+        reference: Callable[[Tensor], Tensor] = lambda u: code.sample(u, grid, how)  # noqa: E731
+    else:
+        function = lambda g: code.sample(low_U, g, how)  # noqa: E731
+        reference = lambda g: code.sample(U, g, how)  # noqa: E731
+    return Problem(
+        stage=stage,
+        subject=f"{how.kernel} {how.padding}",
+        function=function,
+        at=low_U if wrt == "U" else low_grid,
+        name_output=lambda output: f"V[{','.join(map(str, _unravel(output, shape)))}]",
+        name_input=name_input,
+        place=place,
+        reference=None if setup.exact else reference,
+        by_hand=by_hand and replace(by_hand, tolerance=_tolerance(setup)),
+        near_kink=distance < setup.kink_radius if wrt == "grid" or how.kernel == "nearest" else None,
+        slope_weights=(distance > CLEAR).double() if wrt == "grid" else None,
+        reach=1.0 if wrt == "U" else CLEAR * 1.8 / max(U.shape[2:]),
+        hull=True,
+        tolerance=setup.tolerance,
+        precision=setup.precision,
+        settings={"kernel": how.kernel, "padding": how.padding, "align_corners": how.align_corners},
+        notes=_notes(setup),
+    )
+
+
+def _to_loss(setup: Setup, code: Code, stage: str) -> Iterator[Problem]:
+    U = setup.draw_U()
+    for family in setup.families:
+        for kernel in setup.whole_kernels:
+            for padding in setup.whole_paddings:
+                for align_corners in setup.frames:
+                    how = sampling(kernel, padding, align_corners, U.shape[1])
+                    yield _loss_problem(setup, code, stage, U, family, how)
+
+
+def _loss_problem(setup: Setup, code: Code, stage: str, U: Tensor, family: Family, how: Sampling) -> Problem:
+    wrt = "U" if stage.startswith("U") else "theta"
+    theta = setup.draw_theta(family, U.shape[0])
+    grid = project_grid(family, theta, setup.out_size, how.align_corners)
+    points = pixels(grid, (U.shape[2], U.shape[3]), how.align_corners)
+    shape = (*U.shape[:2], *setup.out_size)
+    generator = setup.generator().manual_seed(setup.seed + 2)
+    target = torch.randn(shape, generator=generator, dtype=torch.float64)
+    clear = (kink_distance(points, how.kernel) > CLEAR).double()
+    all_kinks = not clear.any()
+    weights = torch.ones(shape, dtype=torch.float64) if all_kinks else clear[:, None].expand(shape)
+
+    def loss(U: Tensor, theta: Tensor) -> Tensor:
+        V = code.whole(U, theta, family, setup.out_size, how)
+        V = V.double() if V.element_size() < 8 and V.device.type != "mps" else V
+        return 0.5 * (weights.to(V) * (V - target.to(V)) ** 2).sum()
+
+    low_U = U.to(setup.dtype).to(setup.device)
+    low_theta = theta.to(setup.dtype).to(setup.device)
+    by_hand = hand.loss(U, theta, family, setup.out_size, how, weights, target, wrt=wrt)
+    if wrt == "U":
+        function: Callable[[Tensor], Tensor] = lambda u: loss(u, low_theta)  # noqa: E731
+        reference: Callable[[Tensor], Tensor] = lambda u: loss(u, theta)  # noqa: E731
+    else:
+        function = lambda t: loss(low_U, t)  # noqa: E731
+        reference = lambda t: loss(U, t)  # noqa: E731
+    return Problem(
+        stage=stage,
+        subject=family.name,
+        function=function,
+        at=low_U if wrt == "U" else low_theta,
+        name_output=lambda output: "L",
+        name_input=_theta_namer(family)
+        if wrt == "theta"
+        else lambda i: f"U[{','.join(map(str, _unravel(i, tuple(U.shape))))}]",
+        reference=None if setup.exact else reference,
+        by_hand=_only_value(by_hand, wrt == "theta" and all_kinks),
+        slope_weights=torch.tensor([0.0 if wrt == "theta" and all_kinks else 1.0], dtype=torch.float64),
+        reach=1.0 if wrt == "U" else CLEAR / (4 * max(U.shape[2:])),
+        tolerance=setup.tolerance,
+        precision=4 * setup.precision,
+        settings={
+            "family": family.name,
+            "kernel": how.kernel,
+            "padding": how.padding,
+            "align_corners": how.align_corners,
+        },
+        notes=_notes(setup),
+    )
+
+
+def _only_value(by_hand: ByHand | None, all_kinks: bool) -> ByHand | None:
+    """Where every sample lies on a kink, rounding decides on which side, and so which sub-gradient is taken."""
+    return replace(by_hand, rows=None) if by_hand is not None and all_kinks else by_hand
+
+
+def _tolerance(setup: Setup) -> float:
+    """For the formulas by hand: coordinates carry rounding as large as the image is wide."""
+    return max(1e-12, 64 * torch.finfo(torch.float64).eps * max(*setup.in_size, *setup.out_size))
+
+
+def _notes(setup: Setup) -> tuple[str, ...]:
+    if setup.dtype in (torch.float16, torch.bfloat16):
+        name = str(setup.dtype).removeprefix("torch.")
+        return (f"U and θ are {name}; the grid and the sampler compute in float32",)
+    return ()
+
+
+def _unravel(index: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    out: list[int] = []
+    for length in reversed(shape):
+        index, k = divmod(index, length)
+        out.append(k)
+    return tuple(reversed(out))
+
+
+def _theta_namer(family: Family) -> Callable[[int], str]:
+    subscripts = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+    def name(index: int) -> str:
+        _, k = divmod(index, family.size)
+        parameter = family.parameter_names[k]
+        return parameter.translate(subscripts) if parameter.startswith("θ") else parameter
+
+    return name
+
+
+def settings_text(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in settings.items())
