@@ -39,9 +39,9 @@ def _decode(data: bytes, header: Segments, turn: int, reading: Reading) -> Frame
     height, width = header.size
     reduced = reading.shrink((width, height) if turn >= 5 else (height, width)) if reading.shrink else 1
     colours, mode = ("GRAY", "L") if header.components == 1 else ("RGB", "RGB")
-    smallest = {"min_height": -(-height // reduced), "min_width": -(-width // reduced)} if reduced > 1 else {}
+    least = (-(-height // reduced), -(-width // reduced)) if reduced > 1 else (0, 0)
     try:
-        pixels = simplejpeg.decode_jpeg(data, colours, **smallest)
+        pixels = simplejpeg.decode_jpeg(data, colours, min_height=least[0], min_width=least[1])
     except ValueError:
         # Stray bytes are forgiven, missing ones are not: Pillow draws that line.
         return replace(pillow.decode_still(data, "JPEG"), full_size=header.size)
