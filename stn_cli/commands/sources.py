@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from stn_cli.core.transformation import Transformation
+    from stn_cli.folders.theta_file import ThetaFile
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def _companions(options: ThetaOptions, name: str) -> None:
     """Options that say something about a source must come with that source."""
     for option, partners in (
         ("about", ("words", "do")),
-        ("family", ("theta", "net")),
+        ("family", ("theta", "theta_file", "net")),
         ("convention", ("matrix",)),
         ("smoothing", ("points",)),
     ):
@@ -187,6 +188,31 @@ def _grid(options: ThetaOptions) -> Source:
     return Made(make, file.size)
 
 
+@dataclass(frozen=True)
+class FromFile:
+    """A row of a θ file for each picture, or one for all."""
+
+    file: "ThetaFile"
+
+    def __call__(self, view: View) -> "Transformation":
+        return self.file.entry(view.name).transformation(view.page)
+
+    def settings(self, name: str) -> dict[str, Any]:
+        return dict(self.file.entry(name).said)
+
+    def run_settings(self) -> dict[str, Any]:
+        return self.file.common("format", "quality")
+
+    def size(self) -> Size | None:
+        return None
+
+
+def _theta_file(options: ThetaOptions) -> Source:
+    from stn_cli.folders.theta_file import read_thetas
+
+    return FromFile(read_thetas(options.theta_file or Path(), options.family))
+
+
 MAKERS: dict[str, Callable[[ThetaOptions], Source]] = {
     "theta": _numbers,
     "words": _words,
@@ -194,5 +220,6 @@ MAKERS: dict[str, Callable[[ThetaOptions], Source]] = {
     "corners": _corners,
     "points": _points,
     "matrix": _matrix,
+    "theta_file": _theta_file,
     "grid": _grid,
 }

@@ -114,6 +114,8 @@ def warp(
     )
     if size is not None:
         _check_size(size)
+    for job in plan.jobs:
+        source.settings(job.name)  # a file without a row is told before anything is touched
     if dry_run:
         _dry_run(plan, json)
         return

@@ -83,7 +83,7 @@ class Warper:
         made: Transformation | None = None
         for page, frame in enumerate(picture.frames):
             frame = frame if how.kernel == "nearest" else frame.expanded()
-            out_size = self._out_size(frame.full_size, said["pages"][page] if "pages" in said else said)
+            out_size = self._out_size(frame.full_size, _of_page(said, page))
             view = View(
                 job.name, frame.full_size, out_size, how.align_corners, page, lambda frame=frame: preview(frame)
             )
@@ -103,3 +103,9 @@ class Warper:
             return parse_size("--size", self.size_text, in_size)
         implied = self.source.size() or said.get("out_size")
         return (int(implied[0]), int(implied[1])) if implied else in_size
+
+
+def _of_page(said: Mapping[str, Any], page: int) -> Mapping[str, Any]:
+    """What a manifest says of one page; the last row serves any further page."""
+    pages = said.get("pages", [said])
+    return pages[min(page, len(pages) - 1)]

@@ -52,9 +52,8 @@ def replacing(target: Path, *, overwrite: bool, sync: bool = False) -> Iterator[
     `FileExistsError` raised, even if it appeared meanwhile. The folder must exist.
     """
     temporary = target.with_name(own_name("tmp"))
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
-        with os.fdopen(os.open(temporary, flags, 0o666), "w+b") as file:
+        with temporary.open("x+b") as file:
             yield file, temporary
             if sync:
                 file.flush()
