@@ -39,7 +39,7 @@ class Source(Protocol):
         ...
 
     def run_settings(self) -> dict[str, Any]:
-        """What a manifest says of the whole run: format and quality."""
+        """What a manifest says of the whole run: format, quality, and sampling where all files agree."""
         ...
 
     def size(self) -> Size | None:
@@ -201,7 +201,7 @@ class FromFile:
         return dict(self.file.entry(name).said)
 
     def run_settings(self) -> dict[str, Any]:
-        return self.file.common("format", "quality")
+        return self.file.common("format", "quality", "sampling")
 
     def size(self) -> Size | None:
         return None

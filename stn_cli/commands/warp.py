@@ -108,7 +108,7 @@ def warp(
 
     source = theta_source(where)
     replayed: dict[str, Any] = source.run_settings()
-    chosen = How.chosen(how, {})
+    chosen = How.chosen(how, replayed.get("sampling", {}))
     plan = make_plan(
         inputs, out, format=format or replayed.get("format", "keep"), existing=existing, recursive=recursive
     )
@@ -146,7 +146,7 @@ def warp(
             results = run(
                 plan,
                 one,
-                reading=Reading(max_pixels=max_pixels or MAX_PIXELS, indices=chosen.kernel == "nearest"),
+                reading=Reading(max_pixels=max_pixels or MAX_PIXELS, indices=True),
                 quality=quality if quality is not None else replayed.get("quality"),
                 background=chosen.fill.background() if chosen.fill is not None else None,
                 workers=jobs,

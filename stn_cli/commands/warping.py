@@ -14,8 +14,9 @@ from stn_cli.core.sampling import Sampling
 from stn_cli.core.transformation import Transformation
 from stn_cli.engines import Engine
 from stn_cli.errors import OptionError
-from stn_cli.folders.colour import Colour, black
+from stn_cli.folders.colour import Colour
 from stn_cli.folders.colour import parse as parse_colour
+from stn_cli.folders.outside import padded
 from stn_cli.folders.picture import Frame, Picture
 from stn_cli.folders.plan import Job
 from stn_cli.folders.preview import preview
@@ -50,13 +51,10 @@ class How:
         Sampling(**{**values, "fill": None if fill is None else (0.0,)})  # whatever else is wrong is told now
         return cls(**{**values, "fill": fill})
 
-    def sampling(self, frame: Frame) -> Sampling:
-        """As numbers for the channels of `frame`."""
-        constant = self.fill.on(frame) if self.fill is not None else None
-        padding = self.padding
-        if padding == "zeros" and (constant := black(frame)) is not None:
-            padding = "fill"
-        return Sampling(self.kernel, padding, constant, self.align_corners, self.antialias)  # type: ignore[arg-type]
+    def on(self, frame: Frame) -> tuple[Frame, Sampling]:
+        """As numbers for the channels of `frame`, whose palette may gain the fill."""
+        frame, padding, constant = padded(frame, self.padding, self.fill)  # type: ignore[arg-type]
+        return frame, Sampling(self.kernel, padding, constant, self.align_corners, self.antialias)  # type: ignore[arg-type]
 
     def row(self) -> dict[str, Any]:
         return {**vars(self), "fill": self.fill.text if self.fill else None}
@@ -82,7 +80,7 @@ class Warper:
         rows: list[dict[str, Any]] = []
         made: Transformation | None = None
         for page, frame in enumerate(picture.frames):
-            frame = frame if how.kernel == "nearest" else frame.expanded()
+            frame, sampling = how.on(frame if how.kernel == "nearest" else frame.expanded())
             out_size = self._out_size(frame.full_size, _of_page(said, page))
             view = View(
                 job.name, frame.full_size, out_size, how.align_corners, page, lambda frame=frame: preview(frame)
@@ -91,12 +89,12 @@ class Warper:
                 made = self.source(view)
                 self.seen(job, made, view)
                 rows.append({**made.row(), "in_size": list(view.in_size), "out_size": list(out_size)})
-            frames.append(frame.with_pixels(self._warped(frame, made, out_size, how)))
+            frames.append(frame.with_pixels(self._warped(frame, made, out_size, sampling)))
         pages = rows[0] if all(row == rows[0] for row in rows) else {"pages": rows}
         return picture.with_frames(frames), {**pages, "sampling": how.row()}
 
-    def _warped(self, frame: Frame, made: Transformation, out_size: Size, how: How) -> np.ndarray:
-        return self.engine.warp(frame.pixels, made, out_size, how.sampling(frame), alpha=frame.alpha)
+    def _warped(self, frame: Frame, made: Transformation, out_size: Size, sampling: Sampling) -> np.ndarray:
+        return self.engine.warp(frame.pixels, made, out_size, sampling, alpha=frame.alpha)
 
     def _out_size(self, in_size: Size, said: Mapping[str, Any]) -> Size:
         if self.size_text is not None:

@@ -1,6 +1,5 @@
 """A colour as a person writes it, in the units of whatever picture it is to fill."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -30,10 +29,14 @@ class Colour:
             return self._numbers_on(frame, channels)
         white = 1.0 if frame.pixels.dtype.kind == "f" else float(np.iinfo(frame.pixels.dtype).max)
         red, green, blue, alpha = self.rgba
-        if alpha < 1 and not frame.alpha:
+        if alpha < 1 and not frame.transparent:
             raise OptionError("--fill", self.text, "is see-through, and this image has no alpha")
-        if frame.indexed:
-            return (float(_nearest_index(frame, self.rgba)),)
+        if frame.mode == "1":
+            return (float(0.299 * red + 0.587 * green + 0.114 * blue >= 0.5),)
+        if frame.mode == "P":
+            index = self.index(frame)
+            assert index is not None, "folders.outside puts it there"
+            return (float(index),)
         if frame.mode == "CMYK":
             key = 1 - max(red, green, blue)
             ink = [(1 - key - part) / (1 - key) if key < 1 else 0.0 for part in (red, green, blue)]
@@ -42,6 +45,8 @@ class Colour:
             colours = [red, green, blue]
         else:
             colours = [0.299 * red + 0.587 * green + 0.114 * blue]  # ITU-R 601, as Pillow's "L"
+        if frame.extra == "premultiplied":
+            colours = [part * alpha for part in colours]
         extra = [alpha] * (channels - len(colours))
         values = [*colours, *extra]
         return tuple(v * white if frame.pixels.dtype.kind == "f" else float(round(v * white)) for v in values)
@@ -49,6 +54,18 @@ class Colour:
     def background(self) -> tuple[int, int, int] | None:
         """The colour that a see-through picture is laid on, 0…255; None for numbers."""
         return None if self.rgba is None else tuple(round(255 * v) for v in self.rgba[:3])  # type: ignore[return-value]
+
+    def bytes(self) -> np.ndarray:
+        """(4,) uint8: red, green, blue, alpha. Only for a colour that is not given in numbers."""
+        assert self.rgba is not None
+        return np.array([round(255 * part) for part in self.rgba], np.uint8)
+
+    def index(self, frame: Frame) -> int | None:
+        """Its place in the palette of `frame`; None where it is not there. Any wholly transparent entry is as good as another."""
+        assert frame.palette is not None
+        wanted = self.bytes()[: frame.palette.shape[1]]
+        same = frame.palette[:, 3] == 0 if wanted[3:].tolist() == [0] else (frame.palette == wanted).all(axis=1)
+        return int(same.argmax()) if same.any() else None
 
     def _numbers_on(self, frame: Frame, channels: int) -> tuple[float, ...]:
         if len(self.numbers) == 1:
@@ -75,19 +92,3 @@ def parse(text: str) -> Colour:
         raise OptionError("--fill", text, _ALLOWED) from None
     red, green, blue, *alpha = (v / 255 for v in found)
     return Colour(text, rgba=(red, green, blue, alpha[0] if alpha else 1.0))
-
-
-def black(frame: Frame) -> tuple[float, ...] | None:
-    """What zero padding is where a zero is not black: full key in CMYK. None elsewhere."""
-    if frame.mode != "CMYK":
-        return None
-    full = 1.0 if frame.pixels.dtype.kind == "f" else float(np.iinfo(frame.pixels.dtype).max)
-    return (0.0, 0.0, 0.0, full, *([0.0] * (frame.pixels.shape[2] - 4)))
-
-
-def _nearest_index(frame: Frame, rgba: Sequence[float]) -> int:
-    """The place in the palette of the colour nearest to `rgba`; 0 or 1 for one bit."""
-    if frame.palette is None:
-        return int(sum(rgba[:3]) >= 1.5)
-    away = frame.palette[:, :3].astype(float) / 255 - np.array(rgba[:3])
-    return int((away**2).sum(-1).argmin())
