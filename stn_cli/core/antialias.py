@@ -51,7 +51,7 @@ def taps(along_x: Array, along_y: Array, antialias: Antialias) -> tuple[Array, A
     if antialias == "off":
         one = xp.ones(along_x.shape[:-1], dtype=xp.int64)
         return one, one
-    above = largest_singular_value(along_x, along_y) > (AUTO if antialias == "auto" else 1 + SLACK)
+    above = largest_singular_value(along_x, along_y) > (AUTO if antialias == "auto" else 1) + SLACK
 
     def count(column: Array) -> Array:
         length = xp.sqrt(xp.sum(column**2, axis=-1))

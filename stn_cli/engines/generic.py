@@ -12,7 +12,8 @@ from stn_cli.engines.jit import helper, kernel
 NEAREST, BILINEAR, BICUBIC = 0, 1, 2
 ZEROS, BORDER, REFLECTION, FILL = 0, 1, 2, 3
 OFF, AUTO, ON = 0, 1, 2
-MOST_TAPS = 128
+MOST_TAPS = 128  # as in core.antialias
+SLACK = 1e-3
 
 
 @helper
@@ -102,9 +103,9 @@ def sample_table(image, points, first, out, kind, padding, fill, corners, antial
                 square = ax * ax + ay * ay + bx * bx + by * by
                 twice = 2.0 * (ax * by - ay * bx)
                 largest = 0.5 * (sqrt(max(square + twice, 0.0)) + sqrt(max(square - twice, 0.0)))
-                if largest > (1.5 if antialias == AUTO else 1.0):
-                    nx = int(min(max(ceil(sqrt(ax * ax + ay * ay) - 1e-3), 1.0), MOST_TAPS))
-                    ny = int(min(max(ceil(sqrt(bx * bx + by * by) - 1e-3), 1.0), MOST_TAPS))
+                if largest > (1.5 if antialias == AUTO else 1.0) + SLACK:
+                    nx = int(min(max(ceil(sqrt(ax * ax + ay * ay) - SLACK), 1.0), MOST_TAPS))
+                    ny = int(min(max(ceil(sqrt(bx * bx + by * by) - SLACK), 1.0), MOST_TAPS))
             total[:] = 0.0
             for b in range(ny):
                 v = (b + 0.5) / ny - 0.5

@@ -64,5 +64,10 @@ def kernel(function: Callable) -> Callable:
 
 
 def helper(function: Callable) -> Callable:
-    """A helper that kernels call; LLVM merges it into each of them."""
+    """A function that kernels call and LLVM merges into each of them."""
+    return numba.njit(nogil=True, error_model="numpy", boundscheck=False, forceinline=True)(function)
+
+
+def apart(function: Callable) -> Callable:
+    """A function that kernels call rarely: compiled once and not merged, to keep the hot path short."""
     return numba.njit(nogil=True, error_model="numpy", boundscheck=False)(function)

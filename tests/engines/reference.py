@@ -76,7 +76,7 @@ def _mean_over_footprint(padded, margin, points, sampling):
     largest = np.linalg.svd(jacobian, compute_uv=False)[..., 0]
     counts = np.clip(np.ceil(np.linalg.norm(jacobian, axis=-2) - 1e-3), 1, 128).astype(int)
     if sampling.antialias == "auto":
-        counts[largest <= 1.5] = 1
+        counts[largest <= 1.501] = 1
     out = np.empty((height, width, padded.shape[2]))
     for nx, ny in np.unique(counts.reshape(-1, 2), axis=0):
         here = (counts == (nx, ny)).all(-1)

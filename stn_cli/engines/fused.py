@@ -1,0 +1,219 @@
+"""The fast kernel: rows of the output, sixteen pixels at a time, no sampling grid in memory for maps with a matrix."""
+
+import numpy as np
+from numba.core import types
+from numba.extending import overload
+
+from stn_cli.engines.blocks import add, far, near, packed, packed_floats, packed_word
+from stn_cli.engines.generic import BILINEAR, FILL, NEAREST, OFF, ZEROS
+from stn_cli.engines.jit import apart, helper, kernel
+from stn_cli.engines.places import (
+    AFFINE,
+    PROJECTIVE,
+    affine_place,
+    bounded,
+    footprints,
+    projective_place,
+    table_place,
+)
+from stn_cli.engines.simd import (
+    LANES,
+    below,
+    bits,
+    every,
+    f32,
+    floor,
+    i32,
+    largest,
+    select,
+    some,
+    store_bytes,
+    store_pixels,
+    to_int,
+)
+
+TILE = 256  # columns of output worked through before the next: what their rows read stays in the first-level cache
+
+
+def finish(out, index, total, like):
+    """Write sixteen pixels (four F) at element `index`, rounded half up and clipped to what `out` holds."""
+
+
+@overload(finish, inline="always")
+def _finish(out, index, total, like):
+    if isinstance(out.dtype, types.Float):
+        return lambda out, index, total, like: store_pixels(
+            out, index, (bits(total[0]), bits(total[1]), bits(total[2]), bits(total[3])), like
+        )
+    top = float(2**out.dtype.bitwidth - 1)
+    if out.dtype == types.uint8:
+
+        def finish_bytes(out, index, total, like):
+            a, b, c, d = _round(total[0], top), _round(total[1], top), _round(total[2], top), _round(total[3], top)
+            store_bytes(out, index, a | (b << 8) | (c << 16) | (d << 24), like)
+
+        return finish_bytes
+
+    def finish_shorts(out, index, total, like):
+        a, b, c, d = _round(total[0], top), _round(total[1], top), _round(total[2], top), _round(total[3], top)
+        store_pixels(out, index, (a, b, c, d), like)
+
+    return finish_shorts
+
+
+@helper
+def _round(value, top):
+    value = floor(value + np.float32(0.5))
+    value = select(value > 0.0, value, f32(0.0))
+    return to_int(select(value < top, value, f32(top)))
+
+
+def least_alpha(out):
+    """The alpha below which a pixel is written as transparent, all zeros."""
+
+
+@overload(least_alpha, inline="always")
+def _least_alpha(out):
+    least = 1e-6 if isinstance(out.dtype, types.Float) else 0.5
+    return lambda out: np.float32(least)
+
+
+@helper
+def divided(total, out, like):
+    """Sums of colours times alpha, and alpha → colours and alpha."""
+    a = total[1] if len(like) == 2 else total[3]
+    seen = a >= least_alpha(out)
+    over = select(seen, f32(1.0) / select(seen, a, f32(1.0)), f32(0.0))
+    if len(like) == 2:
+        return (total[0] * over, a, a, a)
+    return (total[0] * over, total[1] * over, total[2] * over, a)
+
+
+def is_bytes(array):
+    """Whether the elements are uint8, known when compiling."""
+
+
+@overload(is_bytes, inline="always")
+def _is_bytes(array):
+    answer = array.dtype == types.uint8
+    return lambda array: answer
+
+
+@helper
+def taps(src, height, width, fill, alpha, kind, padding, corners, low, x, y, fx, fy):
+    """The sum over the taps of one sample a lane, four F. `low`: rows from which `near` may read."""
+    first, count = (0, 1) if kind == NEAREST else (0, 2) if kind == BILINEAR else (-1, 4)
+    if every(below(x + first, width - count + 1) & below(y + first, low - count + 1)):
+        if is_bytes(src) and kind == BILINEAR and len(alpha) == 0 and len(fill) != 2:
+            even, odd, _, _ = packed(src, width, fill, x, y, fx, fy)
+            return packed_floats(even, odd)
+        return near(src, width, fill, x, y, fx, fy, kind, first, count, alpha)
+    if padding in (ZEROS, FILL):
+        reach = first + count - 1
+        touches = below(x + reach, width + count - 1) & below(y + reach, height + count - 1)
+        if not some(touches):
+            zero = f32(0.0)
+            pixel = (f32(fill[0]), f32(fill[1 % len(fill)]), f32(fill[2 % len(fill)]), f32(fill[3 % len(fill)]))
+            return add((zero, zero, zero, zero), f32(1.0), pixel, fill, alpha)
+    return far(src, height, width, fill, x, y, fx, fy, kind, first, count, padding, corners, alpha)
+
+
+@helper
+def split(X, Y, x, y, kind):
+    """A place → whole pixels (I, I) and the fractions (F, F) above them; for nearest the pixel itself."""
+    if kind == NEAREST:
+        x, y = x + np.float32(0.5), y + np.float32(0.5)
+    left, top = floor(bounded(x)), floor(bounded(y))
+    return to_int(left) + X, to_int(top) + Y, x - left, y - top
+
+
+@apart
+def averaged(src, height, width, fill, alpha, kind, padding, corners, low, X, Y, x, y, footprint):
+    """The mean over the footprint of every lane, four F."""
+    ax, ay, bx, by, nx, ny = footprint
+    zero = f32(0.0)
+    t0, t1, t2, t3 = zero, zero, zero, zero
+    over_x, over_y = f32(1.0) / nx, f32(1.0) / ny
+    over = over_x * over_y
+    for b in range(largest(to_int(ny))):
+        v = over_y * np.float32(b + 0.5) - np.float32(0.5)
+        for a in range(largest(to_int(nx))):
+            u = over_x * np.float32(a + 0.5) - np.float32(0.5)
+            counts = (f32(a) < nx) & (f32(b) < ny)
+            ix, iy, fx, fy = split(X, Y, x + u * ax + v * bx, y + u * ay + v * by, kind)
+            s0, s1, s2, s3 = taps(src, height, width, fill, alpha, kind, padding, corners, low, ix, iy, fx, fy)
+            t0 = t0 + select(counts, s0 * over, zero)
+            t1 = t1 + select(counts, s1 * over, zero)
+            t2 = t2 + select(counts, s2 * over, zero)
+            t3 = t3 + select(counts, s3 * over, zero)
+    return (t0, t1, t2, t3)
+
+
+@helper
+def packed_block(src, width, low, out, index, like, alpha, x, y, fx, fy):
+    """Write 8-bit bilinear samples that are near and need no weighing by alpha; whether that could be done."""
+    if not every(below(x, width - 1) & below(y, low - 1)):
+        return False
+    even, odd, conjunction, disjunction = packed(src, width, like, x, y, fx, fy)
+    if len(alpha) == 0 or every((conjunction >> 24) == 255):
+        store_bytes(out, index, packed_word(even, odd), like)
+        return True
+    if every((disjunction >> 24) == 0):
+        store_bytes(out, index, i32(0), like)
+        return True
+    return False
+
+
+@kernel
+def warp_rows(
+    src, height, width, out, out_height, out_width, row0, rows,
+    mode, matrix, table, first_row, fill, alpha, kind, padding, corners, antialias,
+):  # fmt: skip
+    """Rows row0 … row0 + rows - 1 of V into `out`, which holds them alone and, where W' < 16, sixteen pixels more.
+
+    src, out: flat, of one dtype. matrix (9,): output → input pixels. table: flat float64 (x, y) of every output pixel from
+    row `first_row` on, with a halo of one row where `antialias` is not off. fill: one float32 a channel; its length is the
+    number of channels, 1 to 4. alpha: (True,) where the last of 2 or 4 channels is alpha, else ().
+    """
+    n = len(fill)
+    size = src.itemsize * n
+    # Near taps are read in words, which may reach past the last pixel: that row is left to the far way.
+    low = height if size % 4 == 0 else height - 1
+    if width * size < 4 or src.size * src.itemsize >= 1 << 31:
+        low = 0
+    for tile in range(0, out_width, TILE):
+        end = min(tile + TILE, out_width)
+        for r in range(rows):
+            row = row0 + r
+            column = tile
+            while column < end:
+                column = max(min(column, out_width - LANES), 0)
+                index = (r * out_width + column) * n
+                if mode == AFFINE:
+                    X, Y, x, y = affine_place(matrix, column, row)
+                elif mode == PROJECTIVE:
+                    X, Y, x, y = projective_place(matrix, column, row)
+                else:
+                    X, Y, x, y = table_place(table, (row - first_row) * out_width + column)
+                if antialias != OFF:
+                    footprint = footprints(
+                        mode, matrix, table, out_height, out_width, first_row, column, row, antialias
+                    )
+                    if largest(to_int(footprint[4] * footprint[5])) > 1:
+                        total = averaged(
+                            src, height, width, fill, alpha, kind, padding, corners, low, X, Y, x, y, footprint
+                        )
+                        finish(out, index, divided(total, out, fill) if len(alpha) else total, fill)
+                        column += LANES
+                        continue
+                ix, iy, fx, fy = split(X, Y, x, y, kind)
+                done = (
+                    is_bytes(src)
+                    and n != 2
+                    and kind == BILINEAR
+                    and packed_block(src, width, low, out, index, fill, alpha, ix, iy, fx, fy)
+                )
+                if not done:
+                    total = taps(src, height, width, fill, alpha, kind, padding, corners, low, ix, iy, fx, fy)
+                    finish(out, index, divided(total, out, fill) if len(alpha) else total, fill)
+                column += LANES
