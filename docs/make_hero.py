@@ -1,4 +1,4 @@
-"""Writes docs/hero.png, the picture of the README: a photographed page, the grid that reads it, the page straightened.
+"""Writes docs/hero.jpg, the picture of the README: a photographed page, the grid that reads it, the page straightened.
 
     python docs/make_hero.py
 
@@ -14,7 +14,8 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "samples" / "images" / "page.jpg"
-HEIGHT, GAP, WIDE = 560, 16, 1.12  # pixels, pixels, width : height of the two photographs
+HEIGHT, GAP = 560, 16  # pixels
+LEFT = 0.1  # of a photograph: table, cut off
 
 
 def stn(*arguments: str) -> None:
@@ -22,13 +23,15 @@ def stn(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "stn_cli", *arguments], cwd=ROOT, check=True)
 
 
-def panel(path: Path, wide: float | None = None) -> Image.Image:
-    """The picture at the height of the strip, cut at both sides to `wide` times its height."""
+def panel(path: Path, cut: float = 0, shape: float | None = None) -> Image.Image:
+    """The picture at the height of the strip, without `cut` of its width at the left; above `shape` (height : width),
+    the rest at the bottom is the overlay's legend, which the caption replaces.
+    """
     with Image.open(path) as opened:
         image = opened.convert("RGB")
-    image = image.resize((round(image.width * HEIGHT / image.height), HEIGHT), Image.Resampling.LANCZOS)
-    margin = 0 if wide is None else max(0, (image.width - round(HEIGHT * wide)) // 2)
-    return image.crop((margin, 0, image.width - margin, HEIGHT))
+    height = image.height if shape is None else round(image.width * shape)
+    image = image.crop((round(image.width * cut), 0, image.width, height))
+    return image.resize((round(image.width * HEIGHT / image.height), HEIGHT), Image.Resampling.LANCZOS)
 
 
 def main() -> None:
@@ -38,14 +41,14 @@ def main() -> None:
         theta = ("--corners", corners, "--size", "1050x1485")
         stn("warp", str(PAGE), *theta, "--out", str(straight))
         stn("grid", *theta, "--on", str(PAGE), "--out", str(overlay))
-        panels = [panel(PAGE, WIDE), panel(overlay, WIDE), panel(straight)]
+        panels = [panel(PAGE, LEFT), panel(overlay, LEFT, 3 / 4), panel(straight)]
     sheet = Image.new("RGB", (sum(part.width for part in panels) + 2 * GAP, HEIGHT), "white")
     x = 0
     for part in panels:
         sheet.paste(part, (x, 0))
         x += part.width + GAP
-    path = ROOT / "docs" / "hero.png"
-    sheet.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+    path = ROOT / "docs" / "hero.jpg"
+    sheet.save(path, quality=88, subsampling=0, optimize=True)
     print(f"{path} {path.stat().st_size / 1000:.0f} kB")
 
 

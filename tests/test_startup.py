@@ -43,6 +43,10 @@ def test_help_imports_nothing_heavy(name):
     "arguments",
     [
         ["theta", "describe", "--rotate", "30", "--size", "64x48"],
+        ["warp", "samples/digits/3.png", "--rotate", "30", "--out", "OUT/3.png"],
+        ["warp", "samples/digits", "--theta", "1 0 0.1 0 1 0", "--out", "OUT/all"],
+        ["warp", "samples/digits/3.png", "--corners", "5,5 90,0 95,95 0,90", "--out", "OUT/c.png"],
+        ["grid", "--rotate", "30", "--input-size", "64x48", "--out", "OUT/g.npz"],
     ],
     ids=" ".join,
 )

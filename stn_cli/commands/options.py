@@ -95,7 +95,9 @@ class ThetaOptions:
     smoothing: Annotated[
         float,
         typer.Option(
-            help="How far --points may be missed for a smoother map; 0 meets them.", min=0, rich_help_panel=POINTS
+            help="How far --points may be missed for a smoother map; 0 meets them.",
+            metavar="NUMBER",
+            rich_help_panel=POINTS,
         ),
     ] = 0.0
     matrix: Annotated[

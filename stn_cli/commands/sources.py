@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from stn_cli.commands.options import ThetaOptions
 from stn_cli.core import words
 from stn_cli.core.coordinates import Size
-from stn_cli.errors import FileError, OptionError
+from stn_cli.errors import FileError, OptionError, StnError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -145,6 +146,10 @@ def _corners(options: ThetaOptions) -> Source:
     if len(points) != 4:
         raise OptionError("--corners", text, 'four points "x,y x,y x,y x,y", top left first and clockwise')
 
+    if len({part.relative for point in points for part in point}) == 1:
+        nominal = np.array([[part.pixels(100) for part in point] for point in points])
+        fit.corners(nominal, (100, 100))  # no quadrilateral at one size is none at any, and is told before any file
+
     def make(view: View) -> "Transformation":
         height, width = view.in_size
         quad = np.array([(x.pixels(width), y.pixels(height)) for x, y in points])
@@ -157,7 +162,13 @@ def _points(options: ThetaOptions) -> Source:
     from stn_cli.core import fit
     from stn_cli.folders.points import read
 
+    if not (isfinite(options.smoothing) and options.smoothing >= 0):
+        raise OptionError("--smoothing", options.smoothing, "a finite number from 0 on")
     pairs = read(options.points or Path())
+    try:
+        fit.points(pairs, (100, 100), options.smoothing)  # points that fix no spline do not at any size
+    except StnError as error:
+        raise OptionError("--points", options.points, str(error)) from None
     return Made(lambda view: fit.points(pairs, view.in_size, options.smoothing, view.align_corners)[0])
 
 

@@ -74,8 +74,10 @@ def convert(
     json: Json = False,
 ) -> None:
     """Write a θ as another library takes it, in its units and direction."""
-    from stn_cli.core.conventions import to_convention
+    from stn_cli.core.conventions import CONVENTIONS, to_convention
 
+    if to not in CONVENTIONS:
+        raise OptionError("--to", to, f"choose one of {', '.join(CONVENTIONS)}")
     view = _view(size, input_size, align_corners)
     numbers = to_convention(to, source(where)(view), view.in_size, view.out_size, align_corners)
     _numbers(numbers, json, convention=to)
@@ -90,11 +92,10 @@ def invert(
     import numpy as np
 
     made = source(where)(_view(size, None, align_corners))
-    inverse = made.family.inverse(made.theta)
+    with np.errstate(all="ignore"):
+        matrix, inverse = made.matrix(), made.family.inverse(made.theta)
     if inverse is None:
         raise OptionError("θ", made.family.name, "this family has no inverse in closed form")
-    with np.errstate(all="ignore"):
-        matrix = made.matrix()
     if matrix is not None and abs(np.linalg.det(matrix)) < 1e-12:
         raise OptionError("θ", " ".join(_tidy(v) for v in made.theta), "this θ is singular: nothing undoes it")
     _numbers(inverse[0], json, family=made.family.name)

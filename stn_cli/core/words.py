@@ -82,7 +82,10 @@ def steps(text: str, option: str = "--do") -> tuple[Step, ...]:
         verb, _, rest = part.partition(" ")
         if verb not in ORDER:
             raise OptionError(option, part, f"each step begins with one of {', '.join(ORDER)}")
-        found.append(step(verb, rest, option))
+        try:
+            found.append(step(verb, rest, option))
+        except OptionError as error:
+            raise OptionError(option, part, error.allowed) from None
     return tuple(found)
 
 

@@ -81,8 +81,14 @@ def reason(error: BaseException) -> str:
         return "not enough memory"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror[0].lower() + error.strerror[1:]
-    text = " ".join(str(error).split())
+    text = "its beginning is that of no known format" if _unknown(error) else " ".join(str(error).split())
     return f"damaged or not an image ({text or type(error).__name__})"
+
+
+def _unknown(error: BaseException) -> bool:
+    from PIL import UnidentifiedImageError
+
+    return isinstance(error, UnidentifiedImageError)  # whose own words show the address of a Python object
 
 
 def _bytes(path: Path, most: int) -> bytes:
