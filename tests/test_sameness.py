@@ -96,3 +96,12 @@ def test_umask_changes_mode_bits_alone(pictures, usual, tmp_path):
     assert (tmp_path / "out/a.png").stat().st_mode & 0o777 == 0o600
     assert warp(pictures, tmp_path / "open", umask=0o022) == usual
     assert (tmp_path / "open/a.png").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_replay_of_the_manifest_gives_the_same_bytes(pictures, usual, tmp_path):
+    warp(pictures, tmp_path / "first")
+    command = [sys.executable, "-m", "stn_cli", "warp", str(pictures), "--out", str(tmp_path / "again")]
+    command += ["--theta-file", str(tmp_path / "first/manifest.jsonl")]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    for name in usual:
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "first" / name).read_bytes(), name

@@ -34,9 +34,16 @@ def with_groups(command: Callable[..., Any]) -> Callable[..., Any]:
         }
         return command(**given, **built)
 
+    call.__doc__ = _flowing(command.__doc__ or "")
     call.__signature__ = signature.replace(parameters=flat)  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in flat}
     return call
+
+
+def _flowing(text: str) -> str:
+    """A docstring with one line a paragraph: Typer breaks lines where they end, the terminal should."""
+    blocks = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(block if block.startswith("    ") else " ".join(block.split()) for block in blocks)
 
 
 def _keyword(name: str, default: Any, annotation: Any) -> inspect.Parameter:
