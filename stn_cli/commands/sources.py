@@ -47,6 +47,10 @@ class Source(Protocol):
         """The output size that θ implies, (height, width)."""
         ...
 
+    def remark(self, view: View) -> str | None:
+        """What the user should know of this θ, unasked."""
+        ...
+
 
 @dataclass(frozen=True)
 class Made:
@@ -54,6 +58,7 @@ class Made:
 
     make: "Callable[[View], Transformation]"
     out_size: Size | None = None
+    say: Callable[[View], str] | None = None
     known: "dict[View, Transformation]" = field(default_factory=dict)
 
     def __call__(self, view: View) -> "Transformation":
@@ -71,6 +76,9 @@ class Made:
 
     def size(self) -> Size | None:
         return self.out_size
+
+    def remark(self, view: View) -> str | None:
+        return self.say(view) if self.say else None
 
 
 VERBS = words.ORDER
@@ -165,11 +173,21 @@ def _points(options: ThetaOptions) -> Source:
     if not (isfinite(options.smoothing) and options.smoothing >= 0):
         raise OptionError("--smoothing", options.smoothing, "a finite number from 0 on")
     pairs = read(options.points or Path())
+
+    def fitted(view: View) -> tuple:
+        return fit.points(pairs, view.in_size, options.smoothing, view.align_corners)
+
+    def missed(view: View) -> str:
+        residuals = fitted(view)[1]
+        worst = int(residuals.argmax())
+        most = f", at most {residuals[worst]:.2f} (point {worst + 1})" if residuals[worst] >= 0.005 else ""
+        return f"{len(pairs)} control points; missed by {residuals.mean():.2f} pixels on average{most}"
+
     try:
-        fit.points(pairs, (100, 100), options.smoothing)  # points that fix no spline do not at any size
+        fitted(View("", (100, 100), (100, 100), False))  # points that fix no spline do not at any size
     except StnError as error:
         raise OptionError("--points", options.points, str(error)) from None
-    return Made(lambda view: fit.points(pairs, view.in_size, options.smoothing, view.align_corners)[0])
+    return Made(lambda view: fitted(view)[0], say=missed)
 
 
 def _matrix(options: ThetaOptions) -> Source:

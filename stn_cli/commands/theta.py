@@ -92,12 +92,12 @@ def invert(
     import numpy as np
 
     made = source(where)(_view(size, None, align_corners))
-    with np.errstate(all="ignore"):
-        matrix, inverse = made.matrix(), made.family.inverse(made.theta)
-    if inverse is None:
-        raise OptionError("θ", made.family.name, "this family has no inverse in closed form")
+    matrix = made.matrix()
     if matrix is not None and abs(np.linalg.det(matrix)) < 1e-12:
         raise OptionError("θ", " ".join(_tidy(v) for v in made.theta), "this θ is singular: nothing undoes it")
+    inverse = made.family.inverse(made.theta)
+    if inverse is None:
+        raise OptionError("θ", made.family.name, "this family has no inverse in closed form")
     _numbers(inverse[0], json, family=made.family.name)
 
 

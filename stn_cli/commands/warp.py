@@ -12,6 +12,9 @@ from stn_cli.commands.sources import source as theta_source
 from stn_cli.errors import OptionError
 
 if TYPE_CHECKING:
+    from stn_cli.commands.progress import Say
+    from stn_cli.commands.sources import Source, View
+    from stn_cli.core.transformation import Transformation
     from stn_cli.folders.pipeline import Results
     from stn_cli.folders.plan import Job, Plan
 
@@ -129,7 +132,7 @@ def warp(
     with progress("warping", "images", quiet=json) as (advance, say):
         if verbose:
             say(f"device {engine.name}: {why}")
-            warper.seen = _Teller(say, chosen).tell
+        warper.seen = _Teller(say, source, verbose).tell
 
         def on_progress(done: int, total: int, job: "Job", failed: Exception | None) -> None:
             advance(done, total)
@@ -212,28 +215,33 @@ def _summary(results: "Results", plan: "Plan", json: bool, sheet: Path | None = 
 
 
 class _Teller:
-    """Says what each θ means; how other tools would write it, the first time."""
+    """Says what each θ means, each thing once; how other tools would write it, for the first."""
 
-    def __init__(self, say: Any, chosen: Any) -> None:
-        self.say, self.chosen, self.told = say, chosen, set()
+    def __init__(self, say: "Say", source: "Source", verbose: bool) -> None:
+        self.say, self.source, self.verbose = say, source, verbose
+        self.told: set[str] = set()
 
-    def tell(self, job: "Job", made: Any, view: Any) -> None:
+    def tell(self, job: "Job", made: "Transformation", view: "View") -> None:
+        self._once(self.source.remark(view))
+        if not self.verbose:
+            return
         from stn_cli.core.conventions import calls
         from stn_cli.core.describe import describe
         from stn_cli.core.sampling import Sampling
 
         found = describe(made, view.in_size, view.out_size, view.align_corners)
-        first = not self.told
-        key = found.sentence()
-        if key in self.told:
-            return
-        self.told.add(key)
         height, width = view.in_size
-        self.say(f"{job.name} ({width}×{height}): {key}")
+        first = not self.told
+        self._once(f"{job.name} ({width}×{height}): {found.sentence()}")
         if first and found.determinant != 0:
             how = Sampling(align_corners=view.align_corners)
             for library, call in calls(made, view.in_size, view.out_size, how).items():
-                self.say(f"  {library:<12}{call}")
+                self._once(f"  {library:<12}{call}")
+
+    def _once(self, line: str | None) -> None:
+        if line is not None and line not in self.told:
+            self.told.add(line)
+            self.say(line)
 
 
 class _Sheet:
