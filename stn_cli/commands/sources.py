@@ -235,6 +235,10 @@ class FromFile:
     def size(self) -> Size | None:
         return None
 
+    def remark(self, view: View) -> str | None:
+        del view
+        return None
+
 
 def _theta_file(options: ThetaOptions) -> Source:
     from stn_cli.folders.theta_file import read_thetas
