@@ -1,6 +1,5 @@
 """The verdict on one problem: autograd against differences, against the formulas by hand, and the Taylor slope."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -64,30 +63,34 @@ def check(problem: Problem, *, seed: int = 0, limit: int = 256) -> Result:
         forward = (value - again).abs().max().item() / max(value.abs().max().item(), 1e-300)
         return _unfinished(problem, Verdict.NONDETERMINISTIC, "two forward passes differ", max(forward, spread))
 
-    jacobians = _jacobians(problem, value, gradient, generator, seed, limit)
+    found = jacobians(problem, seed=seed, limit=limit)
     value_by_hand, off = _value_by_hand(problem, value)
     if off is not None:
         faults.append(off)
-    by_hand, hand_worst = _against_hand(jacobians, faults)
-    absolute, relative, worst = _against_differences(jacobians, faults)
-    kinks = _kinks(jacobians, faults)
+    by_hand, hand_worst = _against_hand(found, faults)
+    absolute, relative, worst = _against_differences(found, faults)
+    kinks = _kinks(found, faults)
     order = _order(problem, value, seed, bool(kinks.count), faults)
+
+    vacuous = not gradient.any() and not found.autograd.any()
+    if vacuous and kinks.moving:
+        faults.append(f"the gradient is zero everywhere, but the function moves at {kinks.count} kinks")
 
     verdict = Verdict.PASS
     if faults:
         verdict = Verdict.FAIL
     elif spread > 0:
         verdict = Verdict.NONDETERMINISTIC
-    elif not gradient.any() and not jacobians.autograd.any():
+    elif vacuous:
         verdict = Verdict.VACUOUS
     elif kinks.count:
         verdict = Verdict.KINK
-    step = jacobians.numeric.step[~jacobians.excluded]
+    step = found.numeric.step[~found.excluded]
     return Result(
         problem=problem,
         verdict=verdict,
         reason="; ".join(faults),
-        checked=int((~jacobians.excluded).sum()),
+        checked=int((~found.excluded).sum()),
         absolute=absolute,
         relative=relative,
         worst=hand_worst or worst,
@@ -96,7 +99,7 @@ def check(problem: Problem, *, seed: int = 0, limit: int = 256) -> Result:
         slope=order,
         kinks=kinks,
         nondeterminism=spread,
-        noise=jacobians.numeric.noise,
+        noise=found.numeric.noise,
         steps=(step.min().item(), step.max().item()) if step.numel() else None,
     )
 
@@ -121,10 +124,10 @@ def _flat(grad: Tensor | None, x: Tensor) -> Tensor:
     return grad.detach().to("cpu", torch.float64).reshape(-1)
 
 
-def _jacobians(
-    problem: Problem, value: Tensor, gradient: Tensor, generator: torch.Generator, seed: int, limit: int
-) -> Jacobians:
-    outputs = _draw(value.numel(), limit, generator)
+def jacobians(problem: Problem, *, seed: int = 0, limit: int = 256, outputs: list[int] | None = None) -> Jacobians:
+    """The same entries in every way: of `outputs`, or of at most `limit` drawn at random."""
+    generator = torch.Generator().manual_seed(seed)
+    outputs = _draw(evaluate(problem.function, problem.at).numel(), limit, generator) if outputs is None else outputs
     count = problem.at.numel()
     if count <= limit:
         inputs = list(range(count))
@@ -246,14 +249,15 @@ def _kinks(j: Jacobians, faults: list[str]) -> Kinks:
             f"no sub-gradient at {bad.name}: {bad.autograd:.6g}, but the one-sided derivatives are "
             f"{bad.left:.6g} and {bad.right:.6g}"
         )
-    moving = jumps & (j.autograd != 0)
-    if moving.any():
-        bad = j.element(_argmax(moving.double() * (right - left).abs()))
+    torn = jumps & (j.autograd != 0)
+    if torn.any():
+        bad = j.element(_argmax(torn.double() * (right - left).abs()))
         faults.append(f"the function jumps at {bad.name} while its gradient is {bad.autograd:.6g} ({bad.place})")
     shown = outside if outside.any() else (bends if bends.any() else jumps)
     example = j.element(_argmax(shown.double() * (1 + (right - left).abs())))
     counts = (int(kind.sum()) for kind in (j.excluded, is_right, is_left, between, outside, jumps))
-    return Kinks(*counts, example=example)
+    moving = bool((bends & (torch.maximum(right.abs(), left.abs()) > margin)).any())
+    return Kinks(*counts, moving=moving, example=example)
 
 
 def _order(problem: Problem, value: Tensor, seed: int, kinks: bool, faults: list[str]) -> float | None:
@@ -282,15 +286,12 @@ def _order(problem: Problem, value: Tensor, seed: int, kinks: bool, faults: list
         orders.append(order)
         if order > 1.5:
             return order
-    if weights is not None or not kinks:
-        faults.append(f"the Taylor remainder shrinks with order {max(orders):.2f} instead of 2")
+    if weights is None and kinks:
+        return None  # across kinks the remainder is of first order, whatever the gradient
+    faults.append(f"the Taylor remainder shrinks with order {max(orders):.2f} instead of 2")
     return max(orders)
 
 
 def worst_of(results: list[Result]) -> Verdict:
     """The verdict of a group."""
     return max((r.verdict for r in results), key=lambda v: v.rank, default=Verdict.PASS)
-
-
-def is_number(x: float | None) -> bool:
-    return x is not None and math.isfinite(x)

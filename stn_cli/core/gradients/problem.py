@@ -101,6 +101,8 @@ class Kinks:
     between: int = 0
     outside: int = 0
     jumps: int = 0
+    moving: bool = False
+    """whether any one-sided derivative is not zero"""
     example: Element | None = None
 
 
@@ -139,3 +141,12 @@ class Result:
 def rounding(dtype: torch.dtype) -> float:
     """What one sum may differ by, relative, when it is taken in another order."""
     return 64 * torch.finfo(dtype).eps
+
+
+def unravel(index: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A flat index as one index an axis."""
+    found: list[int] = []
+    for length in reversed(shape):
+        index, k = divmod(index, length)
+        found.append(k)
+    return tuple(reversed(found))

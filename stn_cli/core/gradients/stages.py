@@ -9,7 +9,6 @@ U → L       the same with respect to U
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from stn_cli.core.coordinates import Size, pixels
 from stn_cli.core.families import FAMILIES, Family, make
 from stn_cli.core.gradients import hand
-from stn_cli.core.gradients.problem import ByHand, Problem
+from stn_cli.core.gradients.problem import ByHand, Problem, unravel
 from stn_cli.core.sampler import sample
 from stn_cli.core.sampling import KERNELS, PADDINGS, Kernel, Padding, Sampling
 from stn_cli.core.transformer import SpatialTransformer
@@ -193,11 +192,11 @@ def _grid_problem(
     shape = (theta.shape[0], *out_size, 2)
 
     def name_output(output: int) -> str:
-        n, i, j, axis = _unravel(output, shape)
+        n, i, j, axis = unravel(output, shape)
         return f"{'xy'[axis]}[{n},{i},{j}]"
 
     def place(output: int, index: int) -> str:
-        _, i, j, _ = _unravel(output, shape)
+        _, i, j, _ = unravel(output, shape)
         return f"target pixel ({i},{j})"
 
     by_hand = hand.grid_generator(family, theta, out_size, align_corners)
@@ -207,7 +206,7 @@ def _grid_problem(
         function=lambda t: code.grid(family, t, out_size, align_corners),
         at=theta.to(setup.grid_dtype).to(setup.device),
         name_output=name_output,
-        name_input=_theta_namer(family),
+        name_input=theta_namer(family),
         place=place,
         reference=None if setup.exact else lambda t: code.grid(family, t, out_size, align_corners),
         by_hand=by_hand and replace(by_hand, tolerance=_tolerance(setup)),
@@ -238,12 +237,12 @@ def _V_problem(setup: Setup, code: Code, stage: str, U: Tensor, grid: Tensor, po
 
     def name_input(index: int) -> str:
         if wrt == "U":
-            return f"U[{','.join(map(str, _unravel(index, tuple(U.shape))))}]"
-        n, i, j, axis = _unravel(index, tuple(grid.shape))
+            return f"U[{','.join(map(str, unravel(index, tuple(U.shape))))}]"
+        n, i, j, axis = unravel(index, tuple(grid.shape))
         return f"{'xy'[axis]}[{n},{i},{j}]"
 
     def place(output: int, index: int) -> str:
-        n, _, i, j = _unravel(output, shape)
+        n, _, i, j = unravel(output, shape)
         x, y = points[n, i, j].tolist()
         return f"output pixel ({i},{j}) samples ({x:.3f}, {y:.3f})"
 
@@ -260,7 +259,7 @@ def _V_problem(setup: Setup, code: Code, stage: str, U: Tensor, grid: Tensor, po
         subject=f"{how.kernel} {how.padding}",
         function=function,
         at=low_U if wrt == "U" else low_grid,
-        name_output=lambda output: f"V[{','.join(map(str, _unravel(output, shape)))}]",
+        name_output=lambda output: f"V[{','.join(map(str, unravel(output, shape)))}]",
         name_input=name_input,
         place=place,
         reference=None if setup.exact else reference,
@@ -318,9 +317,9 @@ def _loss_problem(setup: Setup, code: Code, stage: str, U: Tensor, family: Famil
         function=function,
         at=low_U if wrt == "U" else low_theta,
         name_output=lambda output: "L",
-        name_input=_theta_namer(family)
+        name_input=theta_namer(family)
         if wrt == "theta"
-        else lambda i: f"U[{','.join(map(str, _unravel(i, tuple(U.shape))))}]",
+        else lambda i: f"U[{','.join(map(str, unravel(i, tuple(U.shape))))}]",
         reference=None if setup.exact else reference,
         by_hand=_only_value(by_hand, wrt == "theta" and all_kinks),
         slope_weights=torch.tensor([0.0 if wrt == "theta" and all_kinks else 1.0], dtype=torch.float64),
@@ -354,15 +353,8 @@ def _notes(setup: Setup) -> tuple[str, ...]:
     return ()
 
 
-def _unravel(index: int, shape: tuple[int, ...]) -> tuple[int, ...]:
-    out: list[int] = []
-    for length in reversed(shape):
-        index, k = divmod(index, length)
-        out.append(k)
-    return tuple(reversed(out))
-
-
-def _theta_namer(family: Family) -> Callable[[int], str]:
+def theta_namer(family: Family) -> Callable[[int], str]:
+    """Names of the entries of θ (N, size), flattened, as the paper writes them: θ₁₃."""
     subscripts = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
     def name(index: int) -> str:
@@ -371,7 +363,3 @@ def _theta_namer(family: Family) -> Callable[[int], str]:
         return parameter.translate(subscripts) if parameter.startswith("θ") else parameter
 
     return name
-
-
-def settings_text(settings: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in settings.items())
