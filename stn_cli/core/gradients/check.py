@@ -70,11 +70,13 @@ def check(problem: Problem, *, seed: int = 0, limit: int = 256) -> Result:
     by_hand, hand_worst = _against_hand(found, faults)
     absolute, relative, worst = _against_differences(found, faults)
     kinks = _kinks(found, faults)
-    order = _order(problem, value, seed, bool(kinks.count), faults)
+    order = _order(problem, value, seed, found.numeric.noise, bool(kinks.count), faults)
 
     vacuous = not gradient.any() and not found.autograd.any()
     if vacuous and kinks.moving:
-        faults.append(f"the gradient is zero everywhere, but the function moves at {kinks.count} kinks")
+        e = kinks.example
+        example = f"such as {e.name}: from the left {e.left:.4g}, from the right {e.right:.4g}" if e else ""
+        faults.append(f"the gradient is zero everywhere, but the function moves at {kinks.count} kinks, {example}")
 
     verdict = Verdict.PASS
     if faults:
@@ -260,7 +262,7 @@ def _kinks(j: Jacobians, faults: list[str]) -> Kinks:
     return Kinks(*counts, moving=moving, example=example)
 
 
-def _order(problem: Problem, value: Tensor, seed: int, kinks: bool, faults: list[str]) -> float | None:
+def _order(problem: Problem, value: Tensor, seed: int, noise: float, kinks: bool, faults: list[str]) -> float | None:
     """The Taylor slope of ½ Σ w (f - f(x) + r)², r at random: its gradient takes one backward pass through everything."""
     weights = problem.slope_weights
     if weights is not None and not weights.any():
@@ -280,7 +282,10 @@ def _order(problem: Problem, value: Tensor, seed: int, kinks: bool, faults: list
             return 0.5 * (w * (evaluate(reference, x) - target) ** 2).sum()
 
         gradient = _vjp(problem, w * r).reshape(problem.at.shape).to(point)
-        order = slope(loss, point, gradient, seed=seed + attempt, reach=problem.reach, precision=10 * problem.precision)
+        order = slope(
+            loss, point, gradient, seed=seed + attempt, reach=problem.reach,
+            noise=noise * (w * r).norm().item(), precision=10 * problem.precision,
+        )  # fmt: skip
         if order is None:
             return None
         orders.append(order)

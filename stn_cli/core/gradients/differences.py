@@ -12,7 +12,7 @@ For each element of a Jacobian the function is read at x ± h for a ladder of st
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import comb
+from math import comb, log2
 
 import torch
 from jaxtyping import Bool, Float
@@ -147,12 +147,19 @@ def measure_noise(function: Function, x: Tensor, seed: int = 0) -> float:
 
 
 def slope(
-    function: Function, x: Tensor, gradient: Tensor, *, seed: int = 0, reach: float = 2.0**-5, precision: float = 0.0
+    function: Function,
+    x: Tensor,
+    gradient: Tensor,
+    *,
+    seed: int = 0,
+    reach: float = 2.0**-5,
+    noise: float = 0.0,
+    precision: float = 0.0,
 ) -> float | None:
     """The order of the Taylor remainder |f(x + t·d) - f(x) - t·⟨∇f, d⟩| of a scalar f in t: 2 if ∇f is right, 1 if not.
 
     It tests all entries of ∇f at once, along a random direction d, and depends on no single step: t is halved from
-    `reach` down to where the remainder drowns in rounding, and the slope is fitted to the last octaves above that.
+    `reach` down to where the remainder drowns in the `noise` of f, and the slope is fitted to the last octaves above that.
     A gradient known to a relative `precision` only is not asked for more. None where f is straight along d, so that
     there is no remainder to measure.
     """
@@ -163,17 +170,17 @@ def slope(
     size = (gradient.detach().abs().to(way.device) * way.abs()).sum().item()
     along = (gradient.detach().to(way.device) * way).sum().item()
     centre = evaluate(function, x)[0].item()
-    floor = 1024 * torch.finfo(torch.float64).eps
     points = []
     for k in range(32):
         t = reach * 2.0**-k
         there = evaluate(function, x + t * way)[0].item()
         remainder = abs(there - centre - t * along)
-        if remainder <= floor * max(abs(there), abs(centre)) + precision * t * size:
+        floor = 512 * max(noise, 2 * torch.finfo(torch.float64).eps * max(abs(there), abs(centre)))
+        if remainder <= floor + precision * t * size:
             break
-        points.append((torch.tensor(t).log2().item(), torch.tensor(remainder, dtype=torch.float64).log2().item()))
+        points.append((log2(t), log2(remainder)))
     if len(points) < 3:
         return None
     tail = torch.tensor(points[-6:], dtype=torch.float64)
-    t, remainder = (tail - tail.mean(0)).unbind(1)
-    return ((t * remainder).sum() / (t * t).sum()).item()
+    t_, remainders = (tail - tail.mean(0)).unbind(1)
+    return ((t_ * remainders).sum() / (t_ * t_).sum()).item()

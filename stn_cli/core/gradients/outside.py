@@ -41,16 +41,18 @@ def problems(code: Outside) -> Iterator[Problem]:
     noise = torch.randn(code.U_shape, generator=generator, dtype=torch.float64)
     U = (noise if code.U is None else code.U).to(code.dtype).double()
     exact, low = _prepared(code, torch.float64, "cpu"), _prepared(code, code.dtype, code.device)
-    V = _shape_of(code, low, U, _theta_points(code, U.shape[0], generator)[0][1] if code.theta_shape else None)
     if code.theta_shape is None:
+        V = _shape_of(code, low, U)
         yield _problem(code, exact, low, "U → V", "U", U, lambda call, u: call(u), V)
         if isinstance(code.call, nn.Module):
             yield _parameters(code, exact, low, U, V)
         return
-    for place, theta in _theta_points(code, U.shape[0], generator):
-        subject = f"at {place}"
-        yield _problem(code, exact, low, "θ → V", "θ", theta, lambda call, t: call(U.to(t), t), V, subject)
-        yield _problem(code, exact, low, "U → V", "U", U, lambda call, u, t=theta: call(u, t.to(u)), V, subject)
+    points = _theta_points(code, U.shape[0], generator)
+    V = _shape_of(code, low, U, points[0][1])
+    for place, theta in points:
+        yield _problem(code, exact, low, "θ → V", "θ", theta, lambda call, t: call(U.to(t), t), V, f"at {place}")
+    for place, theta in points:
+        yield _problem(code, exact, low, "U → V", "U", U, lambda call, u, t=theta: call(u, t.to(u)), V, f"at {place}")
 
 
 def _theta_points(code: Outside, rows: int, generator: torch.Generator) -> list[tuple[str, Tensor]]:
@@ -86,10 +88,9 @@ def _prepared(code: Outside, dtype: torch.dtype, device: str) -> Callable[..., T
     return run
 
 
-def _shape_of(code: Outside, call: Callable[..., Tensor], U: Tensor, theta: Tensor | None) -> tuple[int, ...]:
-    arguments = [t.to(code.device, code.dtype) for t in (U, theta) if t is not None]
+def _shape_of(code: Outside, call: Callable[..., Tensor], *arguments: Tensor) -> tuple[int, ...]:
     with torch.no_grad():
-        return tuple(call(*arguments).shape)
+        return tuple(call(*(t.to(code.device, code.dtype) for t in arguments)).shape)
 
 
 def _problem(

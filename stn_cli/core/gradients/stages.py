@@ -9,6 +9,7 @@ U → L       the same with respect to U
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -38,18 +39,24 @@ def project_sample(U: Tensor, grid: Tensor, how: Sampling) -> Tensor:
 
 
 class _Given(nn.Module):
-    """A localisation net that always answers θ."""
+    """A localisation net that answers whatever θ it holds."""
 
-    def __init__(self, theta: Tensor) -> None:
-        super().__init__()
-        self.theta = theta
+    theta: Tensor
 
     def forward(self, U: Tensor) -> Tensor:
         return self.theta
 
 
+@lru_cache(maxsize=32)
+def _transformer(family: Family, out_size: Size, how: Sampling) -> tuple[SpatialTransformer, _Given]:
+    given = _Given()
+    return SpatialTransformer(given, family, out_size, how), given
+
+
 def project_module(U: Tensor, theta: Tensor, family: Family, out_size: Size, how: Sampling) -> Tensor:
-    return SpatialTransformer(_Given(theta), family, out_size, how)(U)
+    transformer, given = _transformer(family, tuple(out_size), how)
+    given.theta = theta
+    return transformer(U)
 
 
 @dataclass(frozen=True)

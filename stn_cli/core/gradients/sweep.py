@@ -1,5 +1,6 @@
 """Error against step size, and error per output pixel: the data behind --sweep and --heatmap."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -102,3 +103,18 @@ def pixel_errors_of(problem: Problem, *, seed: int = 0) -> PixelErrors:
     kink = j.excluded.any(0).reshape(shape).any(0)
     values = evaluate(problem.function, problem.at)[first].reshape(shape)
     return PixelErrors(values, wrong.amax(0), kink, f"{problem.stage}, {problem.subject}")
+
+
+def telling(found: Iterable[Problem], most: int = 4) -> list[Problem]:
+    """A few problems whose curves differ: those of θ and of the grid, the first of each stage and kernel.
+
+    Where θ → grid is linear there is no truncation, and the curve is no V: the projective family stands for that stage.
+    """
+    chosen: dict[tuple[str, str], Problem] = {}
+    for problem in found:
+        if problem.stage.startswith("U"):
+            continue
+        key = (problem.stage, problem.settings.get("kernel", ""))
+        if key not in chosen or (problem.stage == "θ → grid" and problem.subject == "projective"):
+            chosen[key] = problem
+    return [p for p in chosen.values() if p.settings.get("kernel") != "nearest"][:most]
