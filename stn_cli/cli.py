@@ -57,9 +57,10 @@ def main(arguments: list[str] | None = None) -> None:
         code = 1
     except Exception as error:
         # Typer keeps the parser's own errors in a private module; what they share is how they present themselves.
-        if not hasattr(error, "format_message"):
+        message = getattr(error, "format_message", None)
+        if message is None:
             raise
-        code = _say(error.format_message(), getattr(error, "exit_code", 2))
+        code = _say(message(), getattr(error, "exit_code", 2))
     sys.exit(code if isinstance(code, int) else 0)
 
 

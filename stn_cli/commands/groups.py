@@ -18,7 +18,7 @@ from typing import Any
 def with_groups(command: Callable[..., Any]) -> Callable[..., Any]:
     """`command` with every parameter that is annotated with a dataclass replaced by that dataclass's fields."""
     signature = inspect.signature(command)
-    groups = {p.name: p.annotation for p in signature.parameters.values() if is_dataclass(p.annotation)}
+    groups: dict[str, Any] = {p.name: p.annotation for p in signature.parameters.values() if is_dataclass(p.annotation)}
     flat: list[inspect.Parameter] = []
     for parameter in signature.parameters.values():
         if parameter.name in groups:

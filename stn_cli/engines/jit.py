@@ -11,11 +11,13 @@ import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numba
 import platformdirs
-from numba.core import config as numba_config
+from numba.core import config
 
+numba_config: Any = config  # its names are made while it is imported
 log = logging.getLogger("stn.engines")
 
 _announce: list[Callable[[str], None]] = []
@@ -38,7 +40,7 @@ def cache_folder() -> Path:
 
 def kernel(function: Callable) -> Callable:
     """Compile `function` on first call, without the GIL, and keep the machine code in `cache_folder`."""
-    dispatcher = numba.njit(nogil=True, error_model="numpy", boundscheck=False)(function)
+    dispatcher: Any = numba.njit(nogil=True, error_model="numpy", boundscheck=False)(function)
     before = numba_config.CACHE_DIR
     numba_config.CACHE_DIR = str(cache_folder())
     try:

@@ -85,7 +85,7 @@ def load(path: Path) -> Checkpoint:
     except (StnError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise FileError(path, f"its header describes no net: {_line(error)}") from error
     net.load_state_dict(tensors, assign=True)
-    return Checkpoint(net.to(memory_format=torch.channels_last).eval(), header)
+    return Checkpoint(net.to(memory_format=torch.channels_last).eval(), header)  # type: ignore[call-overload]  # torch's stub forgets it
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:

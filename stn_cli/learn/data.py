@@ -175,7 +175,7 @@ def _read(name: str, files: Sequence[Path], sources: dict[str, Source]) -> DataS
         array, found = read_idx(path, 3 if "images" in path.name else 1)
         same &= found == digest
         arrays.append(array)
-    for images, labels, image_file, label_file in ((*arrays[:2], *files[:2]), (*arrays[2:], *files[2:])):
+    for images, labels, image_file, label_file in zip(arrays[::2], arrays[1::2], files[::2], files[1::2], strict=True):
         if images.shape[1:] != (28, 28) or len(images) == 0:
             raise FileError(image_file, f"holds images of shape {images.shape}; (n, 28, 28) is needed")
         if len(labels) != len(images) or labels.max() > 9:

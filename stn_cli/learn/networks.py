@@ -152,7 +152,7 @@ def build(made: Design, seed: int) -> Network:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Network(made).to(memory_format=torch.channels_last)
+        return Network(made).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub forgets it
 
 
 def _transformer(made: Design) -> SpatialTransformer | None:

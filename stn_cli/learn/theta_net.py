@@ -190,11 +190,12 @@ def _users(spec: str, weights: Path | None, family: str | None) -> UsersNet:
             raise OptionError("--net", spec, f"making it failed: {type(error).__name__}: {error}") from error
     if not callable(found):
         raise OptionError("--net", spec, "a callable (N, C, H, W) → (N, size) is needed")
+    net: Any = found
     if isinstance(found, nn.Module):
         found.eval()
     if weights is not None:
         _load_weights(found, weights)
-    return UsersNet(spec, found, family)
+    return UsersNet(spec, net, family)
 
 
 def _makes_a_net(found: Any) -> bool:

@@ -182,7 +182,7 @@ class Training:
         """What the network makes of distorted images (N, 1, S, S), on the CPU."""
         self.net.eval()
         seen = self.net(images.to(self.device))
-        return Seen(*(None if part is None else part.cpu() for part in seen))
+        return Seen(seen.scores.cpu(), *(None if part is None else part.cpu() for part in seen[1:]))
 
 
 def make_test(data: DataSet, distortion: Distortion, device: torch.device) -> Test:
@@ -195,7 +195,7 @@ def make_test(data: DataSet, distortion: Distortion, device: torch.device) -> Te
 
 def _optimizer(plan: Plan, net: nn.Module) -> torch.optim.Optimizer:
     localisation = net.localisation
-    theirs = [] if localisation is None else list(localisation.parameters())
+    theirs = list(localisation.parameters()) if isinstance(localisation, nn.Module) else []
     known = {id(p) for p in theirs}
     groups = [{"params": [p for p in net.parameters() if id(p) not in known], "scale": 1.0}]
     if theirs:

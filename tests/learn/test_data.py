@@ -63,7 +63,7 @@ def server(contents):
             pass
 
     state = {"asked": [], "breaks": 0, "ranges": True}
-    state["files"] = {name + ".gz": gzip.compress(content) for name, content in contents.items()}
+    state["files"] = {name + ".gz": gzip.compress(content, mtime=0) for name, content in contents.items()}
     running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=running.serve_forever, args=(0.01,))
     thread.start()
@@ -83,7 +83,7 @@ def sources(server, contents):
 def test_read_idx_plain_and_gzipped(tmp_path):
     array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
     (tmp_path / "a").write_bytes(idx_bytes(array))
-    (tmp_path / "a.gz").write_bytes(gzip.compress(idx_bytes(array)))
+    (tmp_path / "a.gz").write_bytes(gzip.compress(idx_bytes(array), mtime=0))
     for name in ("a", "a.gz"):
         found, digest = idx.read_idx(tmp_path / name, 3)
         assert np.array_equal(found, array)
@@ -100,7 +100,7 @@ def test_read_idx_plain_and_gzipped(tmp_path):
         (b"\0\0\x08\x03" + struct.pack(">3I", 2, 2, 2) + bytes(7), "cut or damaged"),
         (b"\0\0\x08\x03" + struct.pack(">3I", 2, 2, 2) + bytes(9), "cut or damaged"),
         (b"\0\0\x08\x03" + struct.pack(">3I", 2**32 - 1, 2**32 - 1, 2**32 - 1) + bytes(9), "cut or damaged"),
-        (gzip.compress(b"\0\0\x08\x03" + bytes(3000))[:-20], "damaged gzip"),
+        (gzip.compress(b"\0\0\x08\x03" + bytes(3000), mtime=0)[:-20], "damaged gzip"),
     ],
 )
 def test_read_idx_refuses(tmp_path, content, words):
@@ -111,7 +111,7 @@ def test_read_idx_refuses(tmp_path, content, words):
 
 def test_read_idx_does_not_unpack_a_bomb(tmp_path, monkeypatch):
     monkeypatch.setattr(idx, "MOST_BYTES", 1 << 20)
-    (tmp_path / "bomb.gz").write_bytes(gzip.compress(bytes(1 << 22)))
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(bytes(1 << 22), mtime=0))
     with pytest.raises(FileError, match="larger than"):
         idx.read_idx(tmp_path / "bomb.gz", 3)
 
@@ -184,7 +184,7 @@ def test_a_part_of_another_file_is_thrown_away(tmp_path, server, contents):
 
 def test_a_changed_file_is_refused_and_leaves_nothing(tmp_path, server, contents):
     name = data.FILES[1] + ".gz"
-    server["files"][name] = gzip.compress(idx_bytes(np.zeros(50, np.uint8)))
+    server["files"][name] = gzip.compress(idx_bytes(np.zeros(50, np.uint8)), mtime=0)
     with pytest.raises(MissingError, match="SHA-256"):
         data.load("mnist", tmp_path, sources=sources(server, contents))
     assert not (tmp_path / name).exists()

@@ -17,10 +17,8 @@ class Family(ABC):
 
     name: ClassVar[str]
 
-    @property
-    @abstractmethod
-    def parameter_names(self) -> tuple[str, ...]:
-        """The name of every number in θ, in the paper's notation where it has one."""
+    parameter_names: tuple[str, ...]
+    """The name of every number in θ, in the paper's notation where it has one."""
 
     @property
     def size(self) -> int:
