@@ -130,6 +130,10 @@ def warp(
     from stn_cli.commands.progress import progress
 
     with progress("warping", "images", quiet=json) as (advance, say):
+        if engine.name == "cpu":
+            from stn_cli.engines.jit import on_compile
+
+            on_compile(say)
         if verbose:
             say(f"device {engine.name}: {why}")
         warper.seen = _Teller(say, source, verbose).tell

@@ -20,12 +20,13 @@ from numba.core import config
 numba_config: Any = config  # its names are made while it is imported
 log = logging.getLogger("stn.engines")
 
-_announce: list[Callable[[str], None]] = []
+_listener: Callable[[str], None] = log.info
 
 
 def on_compile(call: Callable[[str], None]) -> None:
-    """Have `call(line)` told whenever a kernel is compiled because no cached one fits."""
-    _announce.append(call)
+    """Have `call(line)` told whenever a kernel is compiled because no cached one fits; the last caller is told."""
+    global _listener
+    _listener = call
 
 
 @cache
@@ -55,10 +56,7 @@ def kernel(function: Callable) -> Callable:
     def load_or_announce(sig, target_context):
         found = load(sig, target_context)
         if found is None:
-            line = f"compiling a kernel for this machine ({function.__name__}); later runs reuse it"
-            log.info(line)
-            for call in _announce:
-                call(line)
+            _listener(f"compiling a kernel for this machine ({function.__name__}); later runs reuse it")
         return found
 
     store.load_overload = load_or_announce
