@@ -1,5 +1,8 @@
 """A sheet to draw on with sub-pixel accuracy: shapes are kept as SVG and rendered by resvg.
 
+A clip or a fade makes the renderer lay out a sheet as large as all it contains, so what is drawn inside should not reach
+far beyond; a single shape takes its opacity in its paint instead.
+
 Frame of every coordinate: x right, y down, in units of the sheet; a unit is `scale` pixels of the rendered picture and
 whole numbers are the edges between pixels, not their centres. So a sheet is drawn once for any resolution.
 """
@@ -97,8 +100,8 @@ class Canvas:
         path = _path(points, True)
         if path:
             self._parts.append(
-                f'<path d="{path}" fill="{fill}" fill-opacity="{fill_opacity:.3f}" stroke="{stroke}"'
-                f' stroke-width="{width:.3f}" stroke-linejoin="round" opacity="{opacity:.3f}"/>'
+                f'<path d="{path}" fill="{fill}" fill-opacity="{fill_opacity * opacity:.3f}" stroke="{stroke}"'
+                f' stroke-width="{width:.3f}" stroke-linejoin="round" stroke-opacity="{opacity:.3f}"/>'
             )
 
     def rectangle(
@@ -120,8 +123,8 @@ class Canvas:
         dashes = f' stroke-dasharray="{" ".join(map(str, dash))}"' if dash else ""
         self._parts.append(
             f'<rect x="{left:.3f}" y="{top:.3f}" width="{right - left:.3f}" height="{bottom - top:.3f}"'
-            f' rx="{radius:.3f}" fill="{fill}" fill-opacity="{fill_opacity:.3f}" stroke="{stroke}"'
-            f' stroke-width="{width:.3f}" opacity="{opacity:.3f}"{dashes}/>'
+            f' rx="{radius:.3f}" fill="{fill}" fill-opacity="{fill_opacity * opacity:.3f}" stroke="{stroke}"'
+            f' stroke-width="{width:.3f}" stroke-opacity="{opacity:.3f}"{dashes}/>'
         )
 
     def circle(
@@ -137,7 +140,7 @@ class Canvas:
         x, y = _near(centre)
         self._parts.append(
             f'<circle cx="{x:.3f}" cy="{y:.3f}" r="{radius:.3f}" fill="{fill}" stroke="{stroke}"'
-            f' stroke-width="{width:.3f}" opacity="{opacity:.3f}"/>'
+            f' stroke-width="{width:.3f}" fill-opacity="{opacity:.3f}" stroke-opacity="{opacity:.3f}"/>'
         )
 
     def arrow(
@@ -188,13 +191,13 @@ class Canvas:
         x, y = at
         left = x - {"start": 0.0, "middle": wide / 2, "end": wide}[anchor]
         inside = typeset.tspans(markup, size)
-        common = f'x="{left:.3f}" y="{y:.3f}" font-size="{size:.3f}" opacity="{opacity:.3f}" xml:space="preserve"'
+        common = f'x="{left:.3f}" y="{y:.3f}" font-size="{size:.3f}" xml:space="preserve"'
         if halo:
             self._parts.append(
-                f'<text {common} fill="none" stroke="{halo}" stroke-width="{size * 0.24:.3f}"'
+                f'<text {common} fill="none" stroke="{halo}" stroke-width="{size * 0.24:.3f}" stroke-opacity="{opacity:.3f}"'
                 f' stroke-linejoin="round">{inside}</text>'
             )
-        self._parts.append(f'<text {common} fill="{colour or self.theme.ink}">{inside}</text>')
+        self._parts.append(f'<text {common} fill="{colour or self.theme.ink}" fill-opacity="{opacity:.3f}">{inside}</text>')
         return wide
 
     def image(self, bitmap: Bitmap, box: Sequence[float], *, opacity: float = 1.0) -> None:
@@ -257,7 +260,7 @@ class Canvas:
         dashes = f' stroke-dasharray="{" ".join(f"{d:.3f}" for d in dash)}"' if dash else ""
         self._parts.append(
             f'<path d="{path}" fill="none" stroke="{escape(colour)}" stroke-width="{width:.3f}"'
-            f' stroke-linejoin="round" opacity="{opacity:.3f}"{dashes}/>'
+            f' stroke-linejoin="round" stroke-opacity="{opacity:.3f}"{dashes}/>'
         )
 
 

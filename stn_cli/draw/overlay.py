@@ -51,7 +51,19 @@ def draw_plane(sheet: Canvas, view: View, bitmap: Bitmap) -> None:
     with sheet.clip(view.box):
         if bitmap.pixels.ndim == 3 and bitmap.pixels.shape[2] == 4:
             sheet.rectangle(view.image_box, sheet.theme.background)
-        sheet.image(bitmap, view.image_box)
+        sheet.image(*_visible(view, bitmap))
+
+
+def _visible(view: View, bitmap: Bitmap) -> tuple[Bitmap, tuple[float, float, float, float]]:
+    """The part of a much magnified image that the view shows, and its box: the renderer is slow at the rest."""
+    left, top, right, bottom = view.window
+    height, width = view.size
+    c0, r0 = max(0, int(np.floor(left))), max(0, int(np.floor(top)))
+    c1, r1 = min(width, int(np.ceil(right))), min(height, int(np.ceil(bottom)))
+    if bitmap.pixels.shape[:2] != view.size or (c0, r0, c1, r1) == (0, 0, width, height) or c0 >= c1 or r0 >= r1:
+        return bitmap, view.image_box
+    corners = view.at_edges(np.array([[c0, r0], [c1, r1]]))
+    return Bitmap(bitmap.pixels[r0:r1, c0:c1]), tuple(float(v) for v in corners.reshape(-1))  # type: ignore[return-value]
 
 
 def draw_grid(
@@ -64,8 +76,9 @@ def draw_grid(
     edge = view.at(border)
     with sheet.clip(view.box):
         _ink(sheet, lines, edge, theme.outside, weight)
-        inside = _within(view.image_box, view.box)
-        with sheet.clip(inside):
+        left, top, right, bottom = view.image_box
+        rim = 1.3 * weight  # a line on the very edge of the image is inside
+        with sheet.clip(_within((left - rim, top - rim, right + rim, bottom + rim), view.box)):
             # What was drawn beneath is covered by the casing of the same lines.
             _ink(sheet, lines, edge, theme.grid, weight)
         if corner:

@@ -94,6 +94,18 @@ def wrap(markup: str, size: float, room: float) -> list[str]:
     return lines
 
 
+def balance(markup: str, size: float, room: float) -> list[str]:
+    """As `wrap`, with lines of about the same length: no single word is left for the last one."""
+    lines = wrap(markup, size, room)
+    if len(lines) > 1:
+        low, high = room / len(lines) / 2, room
+        while high - low > size / 4:
+            middle = (low + high) / 2
+            low, high = (low, middle) if len(wrap(markup, size, middle)) <= len(lines) else (middle, high)
+        lines = wrap(markup, size, high)
+    return lines
+
+
 def shorten(text: str, size: float, room: float) -> str:
     """Plain `text` with an ellipsis in its middle where it is wider than `room`."""
     if width(plain(text), size) <= room:
