@@ -197,7 +197,9 @@ class Canvas:
                 f'<text {common} fill="none" stroke="{halo}" stroke-width="{size * 0.24:.3f}" stroke-opacity="{opacity:.3f}"'
                 f' stroke-linejoin="round">{inside}</text>'
             )
-        self._parts.append(f'<text {common} fill="{colour or self.theme.ink}" fill-opacity="{opacity:.3f}">{inside}</text>')
+        self._parts.append(
+            f'<text {common} fill="{colour or self.theme.ink}" fill-opacity="{opacity:.3f}">{inside}</text>'
+        )
         return wide
 
     def image(self, bitmap: Bitmap, box: Sequence[float], *, opacity: float = 1.0) -> None:

@@ -184,9 +184,7 @@ def matrix(
     top, bottom = y - step * len(entries) / 2, y + step * len(entries) / 2
     total = sum(wide) + gap * (len(wide) - 1) + 14
     for side, turn in ((x + 1, 4), (x + total - 1, -4)):
-        sheet.line(
-            [(side + turn, top), (side, top), (side, bottom), (side + turn, bottom)], sheet.theme.muted, 1.3
-        )
+        sheet.line([(side + turn, top), (side, top), (side, bottom), (side + turn, bottom)], sheet.theme.muted, 1.3)
     for i, row in enumerate(entries):
         right = x + 7
         for j, entry in enumerate(row):

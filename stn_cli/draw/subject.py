@@ -12,6 +12,15 @@ from stn_cli.core.transformation import Transformation
 
 
 @dataclass(frozen=True)
+class Net:
+    """The localisation net that θ came from: its name, its layers in a few words each, and the picture as it saw it."""
+
+    name: str
+    layers: tuple[str, ...]
+    seen: np.ndarray  # (S, S) uint8
+
+
+@dataclass(frozen=True)
 class Subject:
     """An image, its transformation, and how it is sampled.
 
@@ -24,6 +33,7 @@ class Subject:
     sampling: Sampling = Sampling(antialias="off")  # noqa: RUF009
     name: str = ""
     wanted_size: Size | None = None
+    net: Net | None = None
 
     @property
     def in_size(self) -> Size:
@@ -75,7 +85,9 @@ class Subject:
         """V (C, H', W') float64 at a sampling grid (H', W', 2), not rounded."""
         import torch
 
-        return self._sampler(self.tensor, torch.from_numpy(np.ascontiguousarray(grid, dtype=np.float64))[None])[0].numpy()
+        return self._sampler(self.tensor, torch.from_numpy(np.ascontiguousarray(grid, dtype=np.float64))[None])[
+            0
+        ].numpy()
 
     def weights(self, point: np.ndarray) -> tuple[list[tuple[int, int, float]], float]:
         """What the sampler takes from each input pixel at one normalised `point` (2,): ∂V/∂U as (column, row, weight).

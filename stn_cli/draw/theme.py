@@ -58,12 +58,6 @@ DARK = Theme(
 THEMES: dict[str, Theme] = {"light": LIGHT, "dark": DARK}
 
 
-def diverging(value: float, theme: Theme) -> str:
-    """Colour of a signed value in [-1, 1]: input blue below zero, the background at zero, gradient purple above."""
-    end = theme.gradient if value >= 0 else theme.input
-    return mix(theme.background, end, min(1.0, abs(value)))
-
-
 def rgb(colour: str) -> tuple[int, int, int]:
     """ "#rrggbb" as three numbers from 0 to 255."""
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)

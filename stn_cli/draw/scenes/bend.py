@@ -85,9 +85,7 @@ class Bend(Scene):
         return float((np.abs(self.grid_at(t)) > 1 + 1e-9).any(-1).mean())
 
 
-def theta_numbers(
-    sheet: Canvas, box: Box, moved: Transformation, highlight: tuple[int, int] | None = None
-) -> float:
+def theta_numbers(sheet: Canvas, box: Box, moved: Transformation, highlight: tuple[int, int] | None = None) -> float:
     """θ as the matrix it makes, in `box`; for families without one, how far it bends. Returns the x where it ends."""
     x, y = box[0], (box[1] + box[3]) / 2
     entries = moved.matrix()
@@ -109,5 +107,7 @@ def _corner_of_output(sheet: Canvas, view: View) -> None:
     left, top, right, _ = view.box
     theme = sheet.theme
     start = (left + 6, top + 6)
-    sheet.arrow(start, (left + max(20, (right - left) / 4), top + 6), theme.output, 2.2, head=8, casing=theme.background)
+    sheet.arrow(
+        start, (left + max(20, (right - left) / 4), top + 6), theme.output, 2.2, head=8, casing=theme.background
+    )
     sheet.circle(start, 3.6, theme.output, stroke=theme.background, width=1.2)

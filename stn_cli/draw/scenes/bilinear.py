@@ -64,7 +64,9 @@ class Bilinear(Scene):
     def caption(self, t: float) -> str:
         if t < 0.5:
             return "A neighbour counts as much as the area on the far side of the sample point: near is heavy."
-        return "*d*_{x} and *d*_{y} are the distances to the right and the lower neighbours; the four areas add up to 1."
+        return (
+            "*d*_{x} and *d*_{y} are the distances to the right and the lower neighbours; the four areas add up to 1."
+        )
 
     def legend(self):
         theme = self.theme
@@ -84,7 +86,9 @@ class Bilinear(Scene):
             if min(area[2] - area[0], area[3] - area[1]) > 14:
                 middle = ((area[0] + area[2]) / 2, (area[1] + area[3]) / 2 + 4)
                 room = area[2] - area[0] - 2
-                sheet.text(middle, number(float(weight)), 11.5, anchor="middle", bold=True, room=room, halo=theme.background)
+                sheet.text(
+                    middle, number(float(weight)), 11.5, anchor="middle", bold=True, room=room, halo=theme.background
+                )
         sheet.line([(x, bottom), (right, bottom)], theme.grid, 3.0, casing=theme.background)
         sheet.line([(right, y), (right, bottom)], theme.grid, 3.0, casing=theme.background)
         if right - x > 30:
@@ -95,7 +99,11 @@ class Bilinear(Scene):
         for which, (centre, value) in enumerate(zip(centres, one.values, strict=True)):
             here = which == lit
             sheet.circle(
-                centre, 13 if here else 11, _grey(value), stroke=theme.input if here else theme.muted, width=2.6 if here else 1.2
+                centre,
+                13 if here else 11,
+                _grey(value),
+                stroke=theme.input if here else theme.muted,
+                width=2.6 if here else 1.2,
             )
             size = 10.0
             sheet.text((centre[0], centre[1] + size * 0.36), str(round(value)), size, ink_on(value), anchor="middle")

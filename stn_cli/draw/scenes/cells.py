@@ -6,10 +6,10 @@ from functools import cached_property
 import numpy as np
 
 from stn_cli.core.sampling import Sampling
-from stn_cli.draw.scene import ink_on
-from stn_cli.draw.subject import Subject
 from stn_cli.draw.canvas import Canvas
 from stn_cli.draw.plane import View
+from stn_cli.draw.scene import ink_on
+from stn_cli.draw.subject import Subject
 
 KINDS = ("UL", "UR", "LL", "LR")
 KIND_NAMES = ("upper left", "upper right", "lower left", "lower right")
@@ -27,15 +27,16 @@ class Sample:
     weights: np.ndarray  # (4,)
     corners: tuple[tuple[int, int], ...]  # (column, row) of each, which may lie outside the image
     inside: np.ndarray  # (4,) bool
-    dV_dx: float
-    dV_dy: float
+    slope: tuple[float, float]  # ∂V/∂x and ∂V/∂y, grey levels a pixel
     V: float
 
 
 def plain(subject: Subject) -> Subject:
     """Grey, bilinear: what the formulas of seed 5 are written for. Padding and frame stay."""
     how = subject.sampling
-    return replace(subject.grey(), sampling=replace(how, kernel="bilinear", antialias="off", fill=how.fill and how.fill[:1]))
+    return replace(
+        subject.grey(), sampling=replace(how, kernel="bilinear", antialias="off", fill=how.fill and how.fill[:1])
+    )
 
 
 class Formulas:
@@ -102,8 +103,7 @@ class Formulas:
             weights=self.weights[:, row, column],
             corners=((left, top), (left + 1, top), (left, top + 1), (left + 1, top + 1)),
             inside=near.inside[:, 0, row, column].numpy(),
-            dV_dx=float(self.slopes[0][row, column]),
-            dV_dy=float(self.slopes[1][row, column]),
+            slope=(float(self.slopes[0][row, column]), float(self.slopes[1][row, column])),
             V=float(self.V[row, column]),
         )
 
@@ -116,7 +116,13 @@ def cell_values(sheet: Canvas, view: View, image: np.ndarray, size: float, only=
         for column in range(width):
             x, y = view.at_pixel(column, row)
             if left < x < right and top < y < bottom and (only is None or (row, column) in only):
-                sheet.text((x, y + size * 0.36), str(int(image[row, column])), size, ink_on(image[row, column]), anchor="middle")
+                sheet.text(
+                    (x, y + size * 0.36),
+                    str(int(image[row, column])),
+                    size,
+                    ink_on(image[row, column]),
+                    anchor="middle",
+                )
 
 
 def cell_lines(sheet: Canvas, view: View) -> None:

@@ -68,13 +68,12 @@ class Forward(Scene):
         boxes = panels((*area[:3], area[3] - STRIP), shapes, gap=14)
         sizes = (one.in_size, one.out_size, one.out_size)
         views = [
-            View(size, (0, 0, size[1], size[0]), box, one.align_corners)
-            for size, box in zip(sizes, boxes, strict=True)
+            View(size, (0, 0, size[1], size[0]), box, one.align_corners) for size, box in zip(sizes, boxes, strict=True)
         ]
         return views[0], views[1], views[2]
 
     def draw(self, sheet: Canvas, area: Box, t: float) -> None:
-        theme, one = self.theme, self.subject
+        theme = self.theme
         source, forward, reverse = self.boxes(area)
         sent = int(self.sent(t))
         draw_plane(sheet, source, self.bitmap)
@@ -88,7 +87,6 @@ class Forward(Scene):
         if 0 < self.sent(t) < self.count:
             self._flight(sheet, source, forward, t)
         self._counts(sheet, (area[0], area[3] - STRIP, area[2], area[3]), forward, reverse, t)
-        del one
 
     def caption(self, t: float) -> str:
         if t < SENT:
@@ -197,8 +195,8 @@ def undone(transformation: Transformation, points: np.ndarray) -> np.ndarray:
     step = 1e-5
     for _ in range(12):
         off = transformation.points(found) - wanted
-        slope_x = (transformation.points(found + [step, 0.0]) - wanted - off) / step
-        slope_y = (transformation.points(found + [0.0, step]) - wanted - off) / step
+        slope_x = (transformation.points(found + np.array([step, 0.0])) - wanted - off) / step
+        slope_y = (transformation.points(found + np.array([0.0, step])) - wanted - off) / step
         determinant = slope_x[:, 0] * slope_y[:, 1] - slope_x[:, 1] * slope_y[:, 0]
         safe = np.where(np.abs(determinant) < 1e-9, np.inf, determinant)
         move = np.stack(

@@ -118,9 +118,7 @@ class Reverse(Scene):
         colour = theme.grid if np.abs(point).max() <= 1 else theme.outside
         cell = target.cell(column, row)
         pad = max(0.0, (5 - target.zoom) / 2)
-        sheet.rectangle(
-            (cell[0] - pad, cell[1] - pad, cell[2] + pad, cell[3] + pad), stroke=theme.output, width=2.0
-        )
+        sheet.rectangle((cell[0] - pad, cell[1] - pad, cell[2] + pad, cell[3] + pad), stroke=theme.output, width=2.0)
         taken, left_over = one.weights(point)
         with sheet.clip(source.box):
             for c, r, _ in taken:

@@ -1,7 +1,5 @@
 """Each parameter of the family in turn: what does θ₁₂ do?"""
 
-import re
-
 import numpy as np
 
 from stn_cli.core.transformation import Transformation
@@ -9,6 +7,7 @@ from stn_cli.draw.canvas import Canvas
 from stn_cli.draw.motion import swing
 from stn_cli.draw.scene import Box, Stage, number
 from stn_cli.draw.scenes.bend import Bend, theta_numbers
+from stn_cli.draw.scenes.diagram import parameter_name
 from stn_cli.draw.subject import Subject
 
 SECONDS = 2.4  # a parameter
@@ -74,7 +73,7 @@ class Theta(Bend):
         known = HINTS.get(self.family.name)
         if known:
             return known[parameter]
-        name = _subscripted(self.family.parameter_names[parameter])
+        name = parameter_name(self.family.parameter_names[parameter])
         axis = "to the side" if parameter % 2 == 0 else "up and down"
         reach = 0.25 if self.family.name != "flow" else 0.15
         return name, None, reach, f"moves one point of the sampling grid {axis}; its neighbourhood follows."
@@ -89,7 +88,7 @@ class Theta(Bend):
         name, _, _, does = self.hint(self.parameter(t)[0])
         left_out = self.family.size - len(self.shown)
         more = f" ({left_out} more do the like.)" if left_out else ""
-        return f"*{name}* {does}{more}"
+        return f"{_italic(name)} {does}{more}"
 
     def strip(self, sheet: Canvas, box: Box, t: float) -> None:
         parameter, _ = self.parameter(t)
@@ -101,7 +100,7 @@ class Theta(Bend):
         else:
             at = self.shown.index(parameter) + 1
             sheet.text((box[0], y + 4.5), f"parameter {at} of {len(self.shown)} shown", 12.5, self.theme.muted)
-        text = f"*{name}* = **{number(float(moved.theta[parameter]))}**"
+        text = f"{_italic(name)} = **{number(float(moved.theta[parameter]))}**"
         sheet.text((box[2], y + 6), text, 19, self.theme.grid, anchor="end")
 
 
@@ -113,7 +112,5 @@ def _chosen(size: int) -> list[int]:
     return [int(2 * point + axis) for point in points for axis in (0, 1)]
 
 
-def _subscripted(name: str) -> str:
-    """"x12" → "x_{12}", "dx[3,4]" → "dx_{3,4}"."""
-    found = re.fullmatch(r"([a-z]+)\[?([0-9,]+)\]?", name)
-    return f"{found[1]}_{{{found[2]}}}" if found else name
+def _italic(name: str) -> str:
+    return name if name.startswith("*") else f"*{name}*"

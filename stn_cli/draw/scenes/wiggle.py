@@ -31,7 +31,9 @@ class Wiggle(Scene):
     def boxes(self, area: Box) -> tuple[View, View]:
         left, top, right, bottom = self.window
         height, width = self.subject.out_size
-        first, second = panels((*area[:3], area[3] - self.strip_height), [(right - left, bottom - top), (width, height)])
+        first, second = panels(
+            (*area[:3], area[3] - self.strip_height), [(right - left, bottom - top), (width, height)]
+        )
         align = self.subject.align_corners
         return (
             View(self.subject.in_size, self.window, first, align),
@@ -59,7 +61,11 @@ class Wiggle(Scene):
 
     def legend(self):
         theme = self.theme
-        entries = [(theme.grid, "sampling grid *T*_{*θ*}(*G*)"), (theme.gradient, "gradient"), (theme.output, "output changed")]
+        entries = [
+            (theme.grid, "sampling grid *T*_{*θ*}(*G*)"),
+            (theme.gradient, "gradient"),
+            (theme.output, "output changed"),
+        ]
         if np.abs(self.subject.grid).max() > 1:
             entries.append((theme.outside, "outside the image"))
         return entries

@@ -49,7 +49,7 @@ class WiggleGrid(Wiggle):
                 if inside:
                     sheet.rectangle(source.cell(*corner), stroke=theme.input, width=1.8)
             sheet.line([rest, at], theme.muted, 1.2, dash=(2.5, 2.5))
-            slope = np.array([one.dV_dx, one.dV_dy])
+            slope = np.array(one.slope)
             reach = source.zoom * 1.3 * slope / max(1e-9, np.abs(np.hypot(*self.base.slopes)).max(), np.hypot(*slope))
             sheet.arrow(at, at + reach, theme.gradient, 2.2, head=8, casing=theme.background)
             sheet.circle(at, 4.2, theme.grid, stroke=theme.background, width=1.4)
@@ -72,12 +72,12 @@ class WiggleGrid(Wiggle):
         down, across = number(1 - one.d_y), number(1 - one.d_x)
         sheet.text(
             (x, y + 21),
-            f"∂*V*/∂*x* = {down} · ({lr} − {ll}) + {number(one.d_y)} · ({ur} − {ul}) = **{number(one.dV_dx, 1)}**",
+            f"∂*V*/∂*x* = {down} · ({lr} − {ll}) + {number(one.d_y)} · ({ur} − {ul}) = **{number(one.slope[0], 1)}**",
             12.5, theme.gradient, room=room,
         )  # fmt: skip
         sheet.text(
             (x, y + 42),
-            f"∂*V*/∂*y* = {across} · ({lr} − {ur}) + {number(one.d_x)} · ({ll} − {ul}) = **{number(one.dV_dy, 1)}**",
+            f"∂*V*/∂*y* = {across} · ({lr} − {ur}) + {number(one.d_x)} · ({ll} − {ul}) = **{number(one.slope[1], 1)}**",
             12.5, theme.gradient, room=room,
         )  # fmt: skip
         sheet.text((strip[2], y + 32), f"*V* = **{number(one.V, 0)}**", 17, theme.output, anchor="end")

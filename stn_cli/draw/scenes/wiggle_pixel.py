@@ -33,7 +33,10 @@ class WigglePixel(Wiggle):
         self.row, self.column = (int(v) for v in np.unravel_index(int(np.argmax(score)), score.shape))
         mine = (source == self.row * width + self.column) & (share > 1e-9)
         self.users = sorted(
-            ((int(i), int(j), int(kind), float(share[kind, i, j])) for kind, i, j in zip(*np.nonzero(mine), strict=True)),
+            (
+                (int(i), int(j), int(kind), float(share[kind, i, j]))
+                for kind, i, j in zip(*np.nonzero(mine), strict=True)
+            ),
             key=lambda entry: -entry[3],
         )
         # The loss: half the squared distance of V from U's mean, values from 0 to 1.
@@ -66,11 +69,22 @@ class WigglePixel(Wiggle):
             sheet.rectangle(box, stroke=theme.output, width=2.4)
             size = min(11.0, target.zoom * 0.55)
             ink = ink_on(grey(now.V)[i, j])
-            sheet.text(((box[0] + box[2]) / 2, (box[1] + box[3]) / 2 + size * 0.36), KINDS[kind], size, ink, anchor="middle", bold=True)
+            sheet.text(
+                ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2 + size * 0.36),
+                KINDS[kind],
+                size,
+                ink,
+                anchor="middle",
+                bold=True,
+            )
         self._sum(sheet, (area[0], area[3] - self.strip_height + 8, area[2], area[3]), t)
 
     def caption(self, t: float) -> str:
-        return "It is the " + _list(self.users) + " neighbour of different sample points. The gradient adds up all of them."
+        return (
+            "It is the "
+            + _list(self.users)
+            + " neighbour of different sample points. The gradient adds up all of them."
+        )
 
     def _sum(self, sheet: Canvas, strip: Box, t: float) -> None:
         theme = self.theme
