@@ -1,5 +1,7 @@
 """The sampling grid laid over the input: what the output shows, and where each part of it is read."""
 
+from contextlib import nullcontext
+
 import numpy as np
 from PIL import Image
 
@@ -7,6 +9,8 @@ from stn_cli.draw.canvas import Bitmap, Canvas
 from stn_cli.draw.plane import View, mesh, place, window
 from stn_cli.draw.text import width
 from stn_cli.draw.theme import LIGHT, Theme
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 LONGEST = 2400  # pixels: no overlay is longer on a side
 SHORTEST = 640  # pixels: a small image is magnified until its overlay is about this long
@@ -48,13 +52,15 @@ def overlay(
 def draw_plane(sheet: Canvas, view: View, bitmap: Bitmap) -> None:
     """The image within the plane it is part of."""
     sheet.rectangle(view.box, sheet.theme.plane)
-    with sheet.clip(view.box):
+    bitmap, box = _visible(view, bitmap)
+    whole = _within(box, view.box) == box
+    with nullcontext() if whole else sheet.clip(view.box):
         if bitmap.pixels.ndim == 3 and bitmap.pixels.shape[2] == 4:
-            sheet.rectangle(view.image_box, sheet.theme.background)
-        sheet.image(*_visible(view, bitmap))
+            sheet.rectangle(box, sheet.theme.background)
+        sheet.image(bitmap, box)
 
 
-def _visible(view: View, bitmap: Bitmap) -> tuple[Bitmap, tuple[float, float, float, float]]:
+def _visible(view: View, bitmap: Bitmap) -> tuple[Bitmap, Box]:
     """The part of a much magnified image that the view shows, and its box: the renderer is slow at the rest."""
     left, top, right, bottom = view.window
     height, width = view.size
@@ -74,35 +80,71 @@ def draw_grid(
     lines, border = mesh(grid, view.align_corners, cells)
     lines = [view.at(line) for line in lines]
     edge = view.at(border)
-    with sheet.clip(view.box):
-        _ink(sheet, lines, edge, theme.outside, weight)
-        left, top, right, bottom = view.image_box
-        rim = 1.3 * weight  # a line on the very edge of the image is inside
-        with sheet.clip(_within((left - rim, top - rim, right + rim, bottom + rim), view.box)):
-            # What was drawn beneath is covered by the casing of the same lines.
-            _ink(sheet, lines, edge, theme.grid, weight)
-        if corner:
-            _corner(sheet, edge, lines[0])
+    closed = np.concatenate([edge, edge[:1]])
+    left, top, right, bottom = view.image_box
+    rim = 1.3 * weight  # a line on the very edge of the image is inside
+    image = _within((left - rim, top - rim, right + rim, bottom + rim), view.box)
+    for colour, inside in ((theme.outside, False), (theme.grid, True)):
+        thin = [part for line in lines for part in cut(line, view.box, image, inside)]
+        _ink(sheet, thin, cut(closed, view.box, image, inside), colour, weight)
+    if corner:
+        _corner(sheet, view, edge, lines[0])
 
 
-def _ink(sheet: Canvas, lines: list[np.ndarray], edge: np.ndarray, colour: str, weight: float) -> None:
+def _ink(sheet: Canvas, lines: list[np.ndarray], edge: list[np.ndarray], colour: str, weight: float) -> None:
     casing = sheet.theme.background
     sheet.lines(lines, colour, 0.9 * weight, casing=casing, casing_width=0.55 * weight)
-    sheet.line(edge, colour, 2.2 * weight, closed=True, casing=casing, casing_width=0.7 * weight)
+    sheet.lines(edge, colour, 2.2 * weight, casing=casing, casing_width=0.7 * weight)
 
 
-def _corner(sheet: Canvas, edge: np.ndarray, first_row: np.ndarray) -> None:
+def _corner(sheet: Canvas, view: View, edge: np.ndarray, first_row: np.ndarray) -> None:
     """A disc on the corner of output pixel (0, 0) and an arrow along the first row."""
-    if not np.isfinite(edge[0]).all():
-        return
     theme = sheet.theme
+    left, top, right, bottom = view.box
+    if not np.isfinite(edge[0]).all() or not (left <= edge[0][0] <= right and top <= edge[0][1] <= bottom):
+        return
     end = first_row[len(first_row) // 4]
     if np.isfinite(end).all():
-        sheet.arrow(first_row[0], end, theme.output, 2.4, head=9, casing=theme.background)
+        with sheet.clip(view.box):
+            sheet.arrow(first_row[0], end, theme.output, 2.4, head=9, casing=theme.background)
     sheet.circle(edge[0], 4.6, theme.output, stroke=theme.background, width=1.4)
 
 
-def _within(first: tuple, second: tuple) -> tuple[float, float, float, float]:
+def cut(line: np.ndarray, outer: Box, inner: Box, inside: bool) -> list[np.ndarray]:
+    """The stretches of a polyline (P, 2) within the box `outer` and, as `inside` says, within or beyond the box `inner`.
+
+    The stretches are made of the line's own segments, cut where they cross a side. Segments with a point that is no
+    number are left out.
+    """
+    start, end = line[:-1], line[1:]
+    shares = [np.zeros(len(start)), np.ones(len(start))]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for left, top, right, bottom in (outer, inner):
+            for axis, side in ((0, left), (0, right), (1, top), (1, bottom)):
+                at = (side - start[:, axis]) / (end[:, axis] - start[:, axis])
+                shares.append(np.clip(np.nan_to_num(at, nan=0.0, posinf=0.0, neginf=0.0), 0.0, 1.0))
+    stops = np.sort(np.stack(shares, axis=1), axis=1)
+    points = start[:, None] + (end - start)[:, None] * stops[..., None]
+    middle = (points[:, :-1] + points[:, 1:]) / 2
+    kept = (np.diff(stops, axis=1) > 1e-9) & _contains(outer, middle) & (_contains(inner, middle) == inside)
+    found: list[list[np.ndarray]] = []
+    for segment, piece in zip(*np.nonzero(kept), strict=True):
+        a, b = points[segment, piece], points[segment, piece + 1]
+        if found and np.abs(found[-1][-1] - a).max() < 1e-9:
+            found[-1].append(b)
+        else:
+            found.append([a, b])
+    return [np.array(part) for part in found]
+
+
+def _contains(box: Box, points: np.ndarray) -> np.ndarray:
+    """NaN lies nowhere."""
+    left, top, right, bottom = box
+    x, y = points[..., 0], points[..., 1]
+    return (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
+
+
+def _within(first: Box, second: Box) -> Box:
     return (
         max(first[0], second[0]),
         max(first[1], second[1]),

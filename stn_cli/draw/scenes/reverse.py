@@ -94,11 +94,11 @@ class Reverse(Scene):
         points = self.subject.grid.reshape(-1, 2)
         seen = self.dots[self.dots < current]
         radius = min(2.0, max(1.0, 0.2 * view.zoom))
-        with sheet.clip(view.box):
-            for point, at in zip(points[seen], view.at(points[seen]), strict=True):
+        left, top, right, bottom = view.box
+        for point, at in zip(points[seen], view.at(points[seen]), strict=True):
+            if left < at[0] < right and top < at[1] < bottom:
                 colour = self.theme.grid if np.abs(point).max() <= 1 else self.theme.outside
-                sheet.circle(at, radius + 0.6, self.theme.background, opacity=0.8)
-                sheet.circle(at, radius, colour)
+                sheet.circle(at, radius, colour, stroke=self.theme.background, width=0.6)
 
     def _visit(self, sheet: Canvas, source: View, target: View, strip: Box, current: int, t: float) -> None:
         slow = 1 - part(self._speed(t), 25.0, 60.0)
@@ -120,9 +120,8 @@ class Reverse(Scene):
         pad = max(0.0, (5 - target.zoom) / 2)
         sheet.rectangle((cell[0] - pad, cell[1] - pad, cell[2] + pad, cell[3] + pad), stroke=theme.output, width=2.0)
         taken, left_over = one.weights(point)
-        with sheet.clip(source.box):
-            for c, r, _ in taken:
-                sheet.rectangle(source.cell(c, r), theme.input, fill_opacity=0.25, stroke=theme.input, width=1.2)
+        for c, r, _ in taken:
+            sheet.rectangle(source.cell(c, r), theme.input, fill_opacity=0.25, stroke=theme.input, width=1.2)
         seen = _into(source.at(point), source.box)
         sheet.arrow(target.at_pixel(column, row), seen, colour, 1.6, head=7, casing=theme.background)
         sheet.circle(seen, 3.6, colour, stroke=theme.background, width=1.2)

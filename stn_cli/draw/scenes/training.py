@@ -14,7 +14,7 @@ from stn_cli.draw.subject import Subject
 from stn_cli.draw.text import plain
 
 CURVE = 62.0  # units: the curve of the test error below
-MOST = 8  # digits shown
+MOST = 6  # digits shown
 STILL = 0.45  # of the time of an epoch nothing moves
 
 
@@ -51,7 +51,7 @@ class Training(Scene):
 
     def draw(self, sheet: Canvas, area: Box, t: float) -> None:
         left, top, right, bottom = area
-        columns = self.count if self.count <= 4 else 4
+        columns = self.count if self.count <= 2 else 3
         rows = -(-self.count // columns)
         wide, high = (right - left) / columns, (bottom - CURVE - top) / rows
         side = min((wide - 14) / 2.05, high - 6)
@@ -110,7 +110,7 @@ class Training(Scene):
             return "Before the training the net says the identity for every digit."
         if t < 0.9:
             return "Nobody says what upright is: only the class labels teach the localisation net where to look."
-        return "The classifier now sees every digit in about the same pose."
+        return "After the training: what the classifier sees is what helps it most."
 
     def legend(self):
         theme = self.theme

@@ -1,0 +1,100 @@
+"""Films into files, one frame at a time: nothing holds a whole film in memory."""
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from stn_cli.draw.film import Advance, Film
+from stn_cli.draw.palette import Palette
+
+Writer = Callable[[Film, BinaryIO, Advance], None]
+
+SURVEY = 12  # frames looked at for the palette
+
+
+def write_gif(film: Film, file: BinaryIO, advance: Advance) -> None:
+    """GIF with one palette for all frames, so that nothing flickers; only what changes is stored."""
+    survey = [film.frame(k / (SURVEY - 1)) for k in range(SURVEY)]
+    palette = Palette.of(survey, film.scene.theme)
+    frames = (palette.apply(frame) for frame in film.frames(advance))
+    options = {} if not film.loop else {"loop": 0}
+    _save_all(frames, film, file, "GIF", disposal=1, optimize=False, **options)
+
+
+def write_webp(film: Film, file: BinaryIO, advance: Advance) -> None:
+    _save_all(
+        film.frames(advance), film, file, "WEBP", quality=82, method=3, allow_mixed=True, loop=0 if film.loop else 1
+    )
+
+
+def write_apng(film: Film, file: BinaryIO, advance: Advance) -> None:
+    _save_all(film.frames(advance), film, file, "PNG", loop=0 if film.loop else 1)
+
+
+def _save_all(frames: Iterator[Image.Image], film: Film, file: BinaryIO, kind: str, **options) -> None:
+    first = next(frames)
+    first.save(file, format=kind, save_all=True, append_images=frames, duration=film.durations, **options)
+
+
+def write_mp4(film: Film, file: BinaryIO, advance: Advance) -> None:
+    """H.264 in a form that every browser and slide program plays."""
+    options = {"crf": "18", "preset": "medium", "tune": "animation"}
+    _write_video(film, file, advance, "mp4", "libx264", options, {"movflags": "+faststart"})
+
+
+def write_webm(film: Film, file: BinaryIO, advance: Advance) -> None:
+    options = {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}
+    _write_video(film, file, advance, "webm", "libvpx-vp9", options, {})
+
+
+def _write_video(
+    film: Film, file: BinaryIO, advance: Advance, kind: str, codec: str, options: dict, container: dict
+) -> None:
+    """A constant frame rate; standing frames are repeated."""
+    import av
+
+    rate = Fraction(film.fps).limit_denominator(1001)
+    with av.open(file, "w", format=kind, options=container) as target:
+        stream = target.add_stream(codec, rate=rate, options=options)
+        stream.pix_fmt = "yuv420p"
+        elapsed, shown = 0, 0
+        for picture, duration in zip(film.frames(advance), film.durations, strict=True):
+            even = _even(picture)
+            if shown == 0:
+                stream.width, stream.height = even.size
+            elapsed += duration
+            while shown < max(1, round(elapsed / 1000 * rate)):
+                frame = av.VideoFrame.from_image(even)
+                target.mux(stream.encode(frame))
+                shown += 1
+        target.mux(stream.encode(None))
+
+
+def _even(picture: Image.Image) -> Image.Image:
+    """Video wants even sides: a missing row or column repeats the last one."""
+    width, height = picture.size
+    if width % 2 == height % 2 == 0:
+        return picture
+    pixels = np.pad(np.asarray(picture), ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    return Image.fromarray(pixels)
+
+
+def write_folder(film: Film, folder: Path, advance: Advance) -> None:
+    """Numbered PNGs, 0001.png and so on, one a frame; pauses are not repeated."""
+    digits = max(4, len(str(film.count)))
+    for number, picture in enumerate(film.frames(advance), 1):
+        picture.save(folder / f"{number:0{digits}d}.png")
+
+
+# By suffix. A page (.html) is no film: `stn_cli.draw.page`.
+WRITERS: dict[str, Writer] = {
+    ".gif": write_gif,
+    ".mp4": write_mp4,
+    ".webm": write_webm,
+    ".webp": write_webp,
+    ".apng": write_apng,
+}
