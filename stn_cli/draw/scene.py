@@ -48,6 +48,8 @@ class Scene(ABC):
     title: ClassVar[str]
     seconds: ClassVar[float]
     """How long it moves; the film adds a pause at the end."""
+    lesson: ClassVar[str]
+    """What to tell the students, in a sentence or two of plain text."""
     longest: ClassVar[int] = 256
     """The image is reduced to at most so many pixels a side."""
 

@@ -1,5 +1,6 @@
 """Films into files, one frame at a time: nothing holds a whole film in memory."""
 
+import zlib
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -32,7 +33,17 @@ def write_webp(film: Film, file: BinaryIO, advance: Advance) -> None:
 
 
 def write_apng(film: Film, file: BinaryIO, advance: Advance) -> None:
-    _save_all(film.frames(advance), film, file, "PNG", loop=0 if film.loop else 1)
+    # Pillow goes through the frames twice: they are kept packed.
+    packed = [(frame.size, zlib.compress(frame.tobytes(), 1)) for frame in film.frames(advance)]
+
+    class Frames:
+        def __iter__(self) -> Iterator[Image.Image]:
+            return (Image.frombytes("RGB", size, zlib.decompress(data)) for size, data in packed[1:])
+
+    first = Image.frombytes("RGB", packed[0][0], zlib.decompress(packed[0][1]))
+    first.save(
+        file, format="PNG", save_all=True, append_images=Frames(), duration=film.durations, loop=0 if film.loop else 1
+    )
 
 
 def _save_all(frames: Iterator[Image.Image], film: Film, file: BinaryIO, kind: str, **options) -> None:

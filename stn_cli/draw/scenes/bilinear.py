@@ -20,6 +20,10 @@ FACTORS = ("*d*_{y} · *d*_{x}", "*d*_{y} · (1 − *d*_{x})", "(1 − *d*_{y}) 
 class Bilinear(Scene):
     name = "bilinear"
     title = "Bilinear interpolation"
+    lesson = (
+        "The weight of a neighbour is the area on the opposite side of the sample point. The weights are areas, so they "
+        "are positive, add up to one, and change smoothly: this is what makes the sampler differentiable."
+    )
     seconds = 8.0
     longest = 40
 

@@ -19,6 +19,10 @@ START, SENT = 0.04, 0.72  # the share of the time until all are sent
 class Forward(Scene):
     name = "forward"
     title = "Forward against reverse mapping"
+    lesson = (
+        "Sending pixels forwards leaves holes where the map stretches and collisions where it shrinks. Asking backwards "
+        "cannot: every output pixel asks exactly once."
+    )
     seconds = 7.0
     longest = 24
 

@@ -32,6 +32,10 @@ BLOCKS = 7  # arrows across the grid
 class Gradient(Scene):
     name = "gradient"
     title = "The gradient flows back"
+    lesson = (
+        "Follow the purple arrows: from the loss to V, through the sampler to U and to the grid, through the grid "
+        "generator to a few numbers, and those train the localisation net."
+    )
     seconds = 11.0
     longest = 28
 

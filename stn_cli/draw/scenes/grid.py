@@ -13,6 +13,10 @@ REST = 0.1  # of the time at the identity, and again at the end
 class Grid(Bend):
     name = "grid"
     title = "The grid generator"
+    lesson = (
+        "The transformation never touches the pixels, it moves the places where they are read. What the grid does, the "
+        "content does the other way round."
+    )
     seconds = 5.0
 
     def transformation(self, t: float) -> Transformation:

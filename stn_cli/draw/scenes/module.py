@@ -15,6 +15,10 @@ from stn_cli.draw.text import plain
 class Module(Scene):
     name = "module"
     title = "The spatial transformer module"
+    lesson = (
+        "Three parts, three jobs: the localisation net decides, the grid generator computes, the sampler reads. Only "
+        "the first one learns."
+    )
     seconds = 8.0
     longest = 192
 

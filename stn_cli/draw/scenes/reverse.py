@@ -19,6 +19,10 @@ DOTS = 420  # sample points drawn at most
 class Reverse(Scene):
     name = "reverse"
     title = "Reverse mapping"
+    lesson = (
+        "Ask each output pixel where it comes from. The same two steps, locate and interpolate, are repeated for every "
+        "pixel, and no pixel waits for another."
+    )
     seconds = 9.0
     longest = 48
 

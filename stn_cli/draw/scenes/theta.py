@@ -53,6 +53,10 @@ HINTS = {
 class Theta(Bend):
     name = "theta"
     title = "What does each parameter do?"
+    lesson = (
+        "Each number of a transformation has a meaning one can see. Let the students guess what the next one does "
+        "before it moves."
+    )
     seconds = SECONDS * 6
 
     def __init__(self, subject: Subject, stage: Stage):

@@ -21,6 +21,10 @@ STILL = 0.45  # of the time of an epoch nothing moves
 class Training(Scene):
     name = "training"
     title = "Learning to look"
+    lesson = (
+        "Nobody told the net what upright is. Class labels alone teach it where to look, because the classifier does "
+        "better so."
+    )
     seconds = 9.0
 
     def __init__(self, history: History, stage: Stage):

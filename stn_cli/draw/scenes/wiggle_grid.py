@@ -18,6 +18,10 @@ SWING = 0.75  # pixels
 class WiggleGrid(Wiggle):
     name = "wiggle-grid"
     title = "One entry of the sampling grid moves"
+    lesson = (
+        "One entry of the grid feeds one output pixel. How much that pixel changes with x and with y is the difference "
+        "between right and left, or lower and upper neighbours, weighted by nearness."
+    )
     seconds = 7.0
 
     def __init__(self, subject: Subject, stage: Stage):

@@ -15,6 +15,10 @@ TERMS = 5  # of the sum are written out
 class WigglePixel(Wiggle):
     name = "wiggle-pixel"
     title = "One input pixel changes its value"
+    lesson = (
+        "One input pixel is shared by several sample points, as a different neighbour of each. So its gradient is a "
+        "sum, and the backward pass adds instead of searching."
+    )
     seconds = 7.0
     strip_height = 95.0
 
