@@ -130,6 +130,7 @@ def warp(
     from stn_cli.commands.progress import progress
 
     with progress("warping", "images", quiet=json) as (advance, say):
+        advance(0, len(plan.jobs))
         if engine.name == "cpu":
             from stn_cli.engines.jit import on_compile
 
@@ -160,6 +161,7 @@ def warp(
                 on_progress=on_progress,
             )
         except Interrupted as stopped:
+            say(f"stn: interrupted; {len(plan.jobs) - len(stopped.results.done)} left, --existing skip goes on")
             _summary(stopped.results, plan, json)
             raise typer.Exit(130) from None
     for job, note in results.notes:
