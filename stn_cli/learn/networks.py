@@ -164,7 +164,7 @@ def _transformer(made: Design) -> SpatialTransformer | None:
     if made.model == "st-fcn":
         localisation = connected_localisation(1, side, family, (16, 16, 16) if small else (32, 32, 32))
     elif small:
-        localisation = convolutional_localisation(1, side, family, filters=16, hidden=32, kernel=5)
+        localisation = convolutional_localisation(1, side, family, filters=24, hidden=48)
     else:
         localisation = convolutional_localisation(1, side, family)
     out = made.st_size or made.in_size

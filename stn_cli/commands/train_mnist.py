@@ -1,0 +1,355 @@
+"""`stn train-mnist`: the paper's experiment on distorted digits, with and without a spatial transformer."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from stn_cli.commands.options import real, whole
+from stn_cli.core.families import FAMILIES
+from stn_cli.errors import OptionError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from stn_cli.learn.experiment import Entry
+    from stn_cli.learn.runs import Result
+    from stn_cli.learn.training import Plan
+
+DATA, NETWORK, TRAINING, RUNNING = "Data", "Network", "Training", "Running"
+EPOCHS = 12
+
+
+def train_mnist(
+    data: Annotated[
+        Literal["auto", "mnist", "fashion-mnist", "digits"],
+        typer.Option(
+            help="auto: MNIST where it is there or comes within seconds, else the embedded digits.",
+            rich_help_panel=DATA,
+        ),
+    ] = "auto",
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Where the IDX files are, or are downloaded to. Also STN_DATA_DIR.",
+            show_default="the user's cache",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    distortion: Annotated[
+        Literal["none", "R", "RTS", "P", "E", "TC"],
+        typer.Option(
+            help="The paper's: rotated; rotated, scaled, translated; projective; elastic; translated in clutter.",
+            rich_help_panel=DATA,
+        ),
+    ] = "R",
+    model: Annotated[
+        Literal["fcn", "cnn", "st-fcn", "st-cnn"],
+        typer.Option(help="st-: with a spatial transformer.", rich_help_panel=NETWORK),
+    ] = "st-cnn",
+    family: Annotated[
+        str,
+        typer.Option(metavar="NAME", help=f"Of the transformer: {', '.join(FAMILIES)}.", rich_help_panel=NETWORK),
+    ] = "affine",
+    net_size: Annotated[
+        Literal["small", "paper"] | None,
+        typer.Option(
+            help="60,000 parameters, or the paper's 400,000.",
+            show_default="small; paper with --table",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
+    st_size: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--st-size", 4, 256),
+            metavar="PIXELS",
+            help="Side of the transformer's output.",
+            show_default="as the input",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
+    feed_theta: Annotated[
+        bool, typer.Option("--feed-theta", help="Give θ to the classifier too.", rich_help_panel=NETWORK)
+    ] = False,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare/--no-compare",
+            help="Also train the network without transformer, of the same size.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = True,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            parser=whole("--seeds", 1, 1000),
+            metavar="N",
+            help="Train each network with seeds 1 to N.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = 1,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--epochs", 1, 100_000), metavar="N", show_default=str(EPOCHS), rich_help_panel=TRAINING
+        ),
+    ] = None,
+    iterations: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--iterations", 1, 10**9),
+            metavar="N",
+            help="Mini-batches in all, instead of --epochs.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(parser=whole("--batch-size", 1, 100_000), metavar="N", rich_help_panel=TRAINING)
+    ] = 256,
+    optimizer: Annotated[
+        Literal["sgd", "adamw"],
+        typer.Option(
+            help="adamw with one cycle of the rate; sgd with momentum 0.9, the rate a tenth after each third.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = "adamw",
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            parser=real("--lr", 1e-9),
+            metavar="RATE",
+            help="Highest learning rate.",
+            show_default="0.003 adamw, 0.01 sgd",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    loc_lr_scale: Annotated[
+        float | None,
+        typer.Option(
+            parser=real("--loc-lr-scale", 1e-9),
+            metavar="FACTOR",
+            help="Rate of the localisation net over that of the classifier.",
+            show_default="4 adamw, 1 sgd",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    table: Annotated[
+        bool,
+        typer.Option(
+            "--table",
+            help="The whole of the paper's table 1: every network and family on R, RTS, P and E, at this budget.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", show_default="runs/DATA-DISTORTION", rich_help_panel=RUNNING),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with the runs in --out where they stopped.", rich_help_panel=RUNNING),
+    ] = False,
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(rich_help_panel=RUNNING)] = "auto",
+) -> None:
+    """Train the classic networks on distorted digits, and see what the transformer learns to look at.
+
+    With no option: a CNN with an affine transformer and one without, on rotated digits, in about two minutes.
+    """
+    if epochs is not None and iterations is not None:
+        raise OptionError("--epochs and --iterations", f"{epochs} and {iterations}", "give one of them")
+    if family not in FAMILIES:
+        raise OptionError("--family", family, f"choose one of {', '.join(FAMILIES)}")
+    if st_size is not None and not (model.startswith("st-") or table):
+        raise OptionError("--st-size", st_size, "goes with --model st-fcn or st-cnn")
+    from stn_cli.learn import experiment, paper, processes
+
+    budget = experiment.Budget(
+        net_size or ("paper" if table else "small"),
+        epochs or (None if iterations else EPOCHS),
+        iterations,
+        batch_size,
+        optimizer,
+        lr,
+        loc_lr_scale or experiment.LOC_LR_SCALE[optimizer],
+        st_size,
+        feed_theta,
+    )
+    entry = experiment.Entry(model, family if model.startswith("st-") else None)
+    entries = (entry, entry.without_transformer()) if compare and entry.family else (entry,)
+    asked = [(d, e) for d in paper.TABLE_DISTORTIONS for e in experiment.TABLE_1] if table else [
+        (distortion, e) for e in entries
+    ]  # fmt: skip
+    peers = processes.join()
+    try:
+        _experiment(asked, budget, seeds, data, data_dir, out, resume, _device(device, peers), peers, table)
+    finally:
+        processes.leave(peers)
+
+
+def _experiment(
+    asked: "list[tuple[Any, Entry]]", budget: Any, seeds: int, data: Any, data_dir: Path | None, out: Path | None,
+    resume: bool, device: Any, peers: Any, table: bool,
+) -> None:  # fmt: skip
+    from rich.console import Console
+
+    from stn_cli.learn import experiment, report, runs
+
+    console = Console(quiet=not peers.speaks, highlight=False)
+    digits = _data(data, data_dir, peers, console)
+    examples = len(digits.train_images)
+    plans = [
+        experiment.plan(entry, distortion, seed, budget, examples)
+        for distortion, entry in asked for seed in range(1, seeds + 1)
+    ]  # fmt: skip
+    folder = _folder(out, digits.name, "table" if table else asked[0][0], resume, peers)
+    results: list[Result] = []
+    for number, plan in enumerate(plans, 1):
+        place = folder / experiment.folder_name(plan)
+        console.print(_headline(plan, digits.name, number, len(plans)))
+        with _Progress(console, plan) as show:
+            results.append(
+                runs.run(
+                    plan, digits, place, device, processes=peers, resume=resume,
+                    on_step=show.step if peers.speaks else None, on_epoch=show.epoch,
+                )
+            )  # fmt: skip
+        if peers.speaks:
+            report.write_results(folder, digits.name, results, _command())
+    if not peers.speaks:
+        return
+    paths = [place for result in results for place in (result.folder / "model.safetensors",)]
+    metrics = [result.folder / "metrics.jsonl" for result in results]
+    made = [] if table else report.write_pictures(folder, digits, results)
+    _tell(console, digits.name, results)
+    names = {"checkpoint": paths, "metrics": metrics, "figures": [folder / "table.md", folder / "results.json"]}
+    names |= {kind: [path] for kind, path in zip(("curves", "panel", "film"), made, strict=False)}
+    for kind, found in names.items():
+        shown = found if len(found) <= 4 else [*found[:1], f"… {len(found)} in all"]
+        console.print(f"{kind:11}" + ("\n" + " " * 11).join(map(str, shown)), soft_wrap=True)
+
+
+def _device(name: str, peers: Any) -> Any:
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(name, True):
+        raise OptionError("--device", name, "this machine or this torch has none: say cpu or auto")
+    return torch.device(f"cuda:{torch.cuda.current_device()}" if name == "cuda" else name)
+
+
+def _data(name: Any, folder: Path | None, peers: Any, console: "Console") -> Any:
+    """The data set; the first process downloads, the others then find it."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    from stn_cli.learn.data import load
+
+    if not peers.speaks:
+        peers.meet()
+        return load(name, folder)[0]
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def progress(file: str, done: int, total: int | None) -> None:
+            task = tasks.setdefault(file, None)
+            if task is None:
+                task = tasks[file] = bars.add_task(file)
+            bars.update(task, completed=done, total=total)
+
+        found, warning = load(name, folder, progress=progress)
+    peers.meet()
+    if warning:
+        console.print(f"[bold yellow]{warning}[/]", soft_wrap=True)
+    return found
+
+
+def _folder(out: Path | None, data: str, what: str, resume: bool, peers: Any) -> Path:
+    from stn_cli.learn.experiment import fresh_folder
+
+    usual = Path("runs") / f"{data.split()[0]}-{what}"
+    if out is None and not resume and peers.count == 1:
+        return fresh_folder(usual)
+    found = out or usual
+    if found.exists() and not found.is_dir():
+        raise OptionError("--out", found, "is a file: a folder is needed")
+    return found
+
+
+def _headline(plan: "Plan", data: str, number: int, count: int) -> str:
+    from stn_cli.learn.experiment import Entry
+    from stn_cli.learn.networks import count as parameters
+
+    name = Entry(plan.design.model, plan.design.family).name
+    of = f"[{number}/{count}] ".replace("[", r"\[") if count > 1 else ""
+    return f"{of}[bold]{name}[/] on {data} {plan.distortion}, seed {plan.seed}, {parameters(plan.design):,} parameters"
+
+
+class _Progress:
+    """A bar of steps, a line an epoch, and the doctor's alarms, each once."""
+
+    def __init__(self, console: "Console", plan: "Plan") -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeRemainingColumn())
+        self.console, self.said = console, set()
+        self.bar = Progress(*columns, console=console, transient=True)
+        self.task = self.bar.add_task("", total=plan.steps)
+
+    def __enter__(self) -> "_Progress":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def step(self, done: int, steps: int) -> None:
+        self.bar.update(self.task, completed=done, total=steps)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        loss = f"loss {record['train_loss']:.4f}  " if "train_loss" in record else " " * 13
+        line = f"  epoch {record['epoch']:3d}  {loss}test error {100 * record['test_error']:6.2f} %"
+        if vitals := record.get("vitals"):
+            line += f"  det θ {_number(vitals['det'], '.2f')}  outside {_number(vitals['outside'], '4.0%')}"
+            line += f"  ‖∇loc‖ {_number(vitals['gradient'], '.2g')}"
+        self.console.print(line)
+        for name, alarm in record.get("alarms", {}).items():
+            if name not in self.said:
+                self.said.add(name)
+                self.console.print(f"  [bold red]doctor:[/] {alarm}", soft_wrap=True)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None or value != value else format(value, form)
+
+
+def _tell(console: "Console", data: str, results: "list[Result]") -> None:
+    from rich.table import Table
+
+    from stn_cli.learn import paper, report
+    from stn_cli.learn.experiment import fewer_errors, summarise
+
+    summaries = summarise(results)
+    about = report.sentence(report.setting(data, results))
+    table = Table(title=f"Test error in per cent, {data}", caption=f"{about}\npaper: {paper.SETTING}")
+    table.add_column("network")
+    table.add_column("distortion")
+    for name in ("parameters", "seconds", "test error", "paper", "rotation left"):
+        table.add_column(name, justify="right")
+    for one in summaries:
+        left = "" if one.left is None else f"{one.left:.1f}° of {one.true:.1f}°"
+        known = "" if one.paper is None else f"{one.paper:g}"
+        table.add_row(one.entry.name, one.distortion, f"{one.parameters:,}", f"{one.seconds:.0f}",
+                      one.error_text(), known, left)  # fmt: skip
+    console.print(table)
+    for distortion, share in fewer_errors(summaries).items():
+        word = "fewer" if share >= 0 else "more"
+        console.print(f"{distortion}: with the transformer {abs(share):.0%} {word} errors")
+
+
+def _command() -> str:
+    return " ".join(["stn", *sys.argv[1:]])
