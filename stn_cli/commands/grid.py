@@ -1,5 +1,6 @@
 """`stn grid`: the sampling grid of a θ, as numbers or as a picture."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -95,7 +96,12 @@ def _view(
     if in_size is None:
         raise OptionError("--size", out or "missing", "give --size WxH, --input-size WxH or --on IMAGE")
     out_size = parse_size("--size", out, in_size) if out is not None else implied or in_size
-    return View("", in_size, out_size, align_corners)
+    pixels = None
+    if image is not None:
+        from stn_cli.folders.preview import preview
+
+        pixels = partial(preview, image)
+    return View("", in_size, out_size, align_corners, pixels=pixels)
 
 
 def _draw(frame: "Frame", made: "np.ndarray", align_corners: bool):

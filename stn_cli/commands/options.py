@@ -15,6 +15,7 @@ from stn_cli.errors import OptionError
 NUMBERS = "θ as numbers"
 WORDS = "θ in words: what happens to the content"
 POINTS = "θ from points, files and other libraries"
+NETS = "θ from a localisation net"
 SAMPLING = "Sampling"
 
 MOST_SIDE = 1_000_000  # pixels along one side of an output: beyond it, a typing error
@@ -134,9 +135,27 @@ class ThetaOptions:
         ),
     ] = None
 
+    net: Annotated[
+        str | None,
+        typer.Option(
+            help="A localisation net gives each image its own θ: a checkpoint of stn train-mnist, a net that comes "
+            "with stn, or MODULE:CALLABLE, which runs that code.",
+            metavar="NET",
+            rich_help_panel=NETS,
+        ),
+    ] = None
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="A .safetensors file for --net MODULE:CALLABLE.", metavar="FILE", rich_help_panel=NETS),
+    ] = None
+
     def given(self) -> bool:
         """Whether any source of θ was named at all."""
-        return any(getattr(self, field.name) is not None for field in fields(self) if field.name != "smoothing")
+        return any(
+            getattr(self, field.name) is not None
+            for field in fields(self)
+            if field.name not in ("smoothing", "weights")
+        )
 
 
 @dataclass

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from stn_cli.core.transformation import Transformation
     from stn_cli.folders.theta_file import ThetaFile
+    from stn_cli.learn.theta_net import ThetaNet
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def _companions(options: ThetaOptions, name: str) -> None:
         ("family", ("theta", "theta_file", "net")),
         ("convention", ("matrix",)),
         ("smoothing", ("points",)),
+        ("weights", ("net",)),
     ):
         if getattr(options, option) and name not in partners:
             flags = " or ".join("words such as --rotate" if p == "words" else f"--{p}" for p in partners)
@@ -246,6 +248,38 @@ def _theta_file(options: ThetaOptions) -> Source:
     return FromFile(read_thetas(options.theta_file or Path(), options.family))
 
 
+@dataclass(frozen=True)
+class FromNet:
+    """A localisation net: it looks at each picture."""
+
+    net: "ThetaNet"
+
+    def __call__(self, view: View) -> "Transformation":
+        if view.pixels is None:
+            raise OptionError(
+                "--net", self.net.name, "a net needs a picture to look at: name one (stn grid: --on IMAGE)"
+            )
+        if view.align_corners:
+            raise OptionError("--align-corners", "given", "the nets behind --net speak of outer edges: leave it out")
+        return self.net.transformation(view.pixels(), view.out_size)
+
+    def settings(self, name: str) -> dict[str, Any]:
+        del name
+        return {}
+
+    def run_settings(self) -> dict[str, Any]:
+        return {}
+
+    def size(self) -> Size | None:
+        return None
+
+
+def _net(options: ThetaOptions) -> Source:
+    from stn_cli.learn.theta_net import open_net
+
+    return FromNet(open_net(options.net or "", options.weights, options.family))
+
+
 MAKERS: dict[str, Callable[[ThetaOptions], Source]] = {
     "theta": _numbers,
     "words": _words,
@@ -255,4 +289,5 @@ MAKERS: dict[str, Callable[[ThetaOptions], Source]] = {
     "matrix": _matrix,
     "theta_file": _theta_file,
     "grid": _grid,
+    "net": _net,
 }

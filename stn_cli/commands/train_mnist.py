@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from stn_cli.learn.experiment import Entry
     from stn_cli.learn.runs import Result
-    from stn_cli.learn.training import Plan
 
 DATA, NETWORK, TRAINING, RUNNING = "Data", "Network", "Training", "Running"
 EPOCHS = 12
@@ -94,7 +93,11 @@ def train_mnist(
     epochs: Annotated[
         int | None,
         typer.Option(
-            parser=whole("--epochs", 1, 100_000), metavar="N", show_default=str(EPOCHS), rich_help_panel=TRAINING
+            parser=whole("--epochs", 1, 100_000),
+            metavar="N",
+            help="Times through the training set.",
+            show_default=str(EPOCHS),
+            rich_help_panel=TRAINING,
         ),
     ] = None,
     iterations: Annotated[
@@ -107,7 +110,13 @@ def train_mnist(
         ),
     ] = None,
     batch_size: Annotated[
-        int, typer.Option(parser=whole("--batch-size", 1, 100_000), metavar="N", rich_help_panel=TRAINING)
+        int,
+        typer.Option(
+            parser=whole("--batch-size", 1, 100_000),
+            metavar="N",
+            help="Digits a mini-batch, over all processes.",
+            rich_help_panel=TRAINING,
+        ),
     ] = 256,
     optimizer: Annotated[
         Literal["sgd", "adamw"],
@@ -146,13 +155,20 @@ def train_mnist(
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", show_default="runs/DATA-DISTORTION", rich_help_panel=RUNNING),
+        typer.Option(
+            metavar="FOLDER",
+            help="Where runs, tables and pictures go.",
+            show_default="runs/DATA-DISTORTION",
+            rich_help_panel=RUNNING,
+        ),
     ] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on with the runs in --out where they stopped.", rich_help_panel=RUNNING),
     ] = False,
-    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(rich_help_panel=RUNNING)] = "auto",
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to train.", rich_help_panel=RUNNING)
+    ] = "auto",
 ) -> None:
     """Train the classic networks on distorted digits, and see what the transformer learns to look at.
 
@@ -195,6 +211,7 @@ def _experiment(
 ) -> None:  # fmt: skip
     from rich.console import Console
 
+    from stn_cli.commands.training_view import Progress, headline, tell
     from stn_cli.learn import experiment, report, runs
 
     console = Console(quiet=not peers.speaks, highlight=False)
@@ -208,8 +225,8 @@ def _experiment(
     results: list[Result] = []
     for number, plan in enumerate(plans, 1):
         place = folder / experiment.folder_name(plan)
-        console.print(_headline(plan, digits.name, number, len(plans)))
-        with _Progress(console, plan) as show:
+        console.print(headline(plan, digits.name, number, len(plans)))
+        with Progress(console, plan) as show:
             results.append(
                 runs.run(
                     plan, digits, place, device, processes=peers, resume=resume,
@@ -223,7 +240,7 @@ def _experiment(
     paths = [place for result in results for place in (result.folder / "model.safetensors",)]
     metrics = [result.folder / "metrics.jsonl" for result in results]
     made = [] if table else report.write_pictures(folder, digits, results)
-    _tell(console, digits.name, results)
+    tell(console, digits.name, results)
     names = {"checkpoint": paths, "metrics": metrics, "figures": [folder / "table.md", folder / "results.json"]}
     names |= {kind: [path] for kind, path in zip(("curves", "panel", "film"), made, strict=False)}
     for kind, found in names.items():
@@ -278,77 +295,6 @@ def _folder(out: Path | None, data: str, what: str, resume: bool, peers: Any) ->
     if found.exists() and not found.is_dir():
         raise OptionError("--out", found, "is a file: a folder is needed")
     return found
-
-
-def _headline(plan: "Plan", data: str, number: int, count: int) -> str:
-    from stn_cli.learn.experiment import Entry
-    from stn_cli.learn.networks import count as parameters
-
-    name = Entry(plan.design.model, plan.design.family).name
-    of = f"[{number}/{count}] ".replace("[", r"\[") if count > 1 else ""
-    return f"{of}[bold]{name}[/] on {data} {plan.distortion}, seed {plan.seed}, {parameters(plan.design):,} parameters"
-
-
-class _Progress:
-    """A bar of steps, a line an epoch, and the doctor's alarms, each once."""
-
-    def __init__(self, console: "Console", plan: "Plan") -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeRemainingColumn())
-        self.console, self.said = console, set()
-        self.bar = Progress(*columns, console=console, transient=True)
-        self.task = self.bar.add_task("", total=plan.steps)
-
-    def __enter__(self) -> "_Progress":
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-    def step(self, done: int, steps: int) -> None:
-        self.bar.update(self.task, completed=done, total=steps)
-
-    def epoch(self, record: dict[str, Any]) -> None:
-        loss = f"loss {record['train_loss']:.4f}  " if "train_loss" in record else " " * 13
-        line = f"  epoch {record['epoch']:3d}  {loss}test error {100 * record['test_error']:6.2f} %"
-        if vitals := record.get("vitals"):
-            line += f"  det θ {_number(vitals['det'], '.2f')}  outside {_number(vitals['outside'], '4.0%')}"
-            line += f"  ‖∇loc‖ {_number(vitals['gradient'], '.2g')}"
-        self.console.print(line)
-        for name, alarm in record.get("alarms", {}).items():
-            if name not in self.said:
-                self.said.add(name)
-                self.console.print(f"  [bold red]doctor:[/] {alarm}", soft_wrap=True)
-
-
-def _number(value: float | None, form: str) -> str:
-    return "–" if value is None or value != value else format(value, form)
-
-
-def _tell(console: "Console", data: str, results: "list[Result]") -> None:
-    from rich.table import Table
-
-    from stn_cli.learn import paper, report
-    from stn_cli.learn.experiment import fewer_errors, summarise
-
-    summaries = summarise(results)
-    about = report.sentence(report.setting(data, results))
-    table = Table(title=f"Test error in per cent, {data}", caption=f"{about}\npaper: {paper.SETTING}")
-    table.add_column("network")
-    table.add_column("distortion")
-    for name in ("parameters", "seconds", "test error", "paper", "rotation left"):
-        table.add_column(name, justify="right")
-    for one in summaries:
-        left = "" if one.left is None else f"{one.left:.1f}° of {one.true:.1f}°"
-        known = "" if one.paper is None else f"{one.paper:g}"
-        table.add_row(one.entry.name, one.distortion, f"{one.parameters:,}", f"{one.seconds:.0f}",
-                      one.error_text(), known, left)  # fmt: skip
-    console.print(table)
-    for distortion, share in fewer_errors(summaries).items():
-        word = "fewer" if share >= 0 else "more"
-        console.print(f"{distortion}: with the transformer {abs(share):.0%} {word} errors")
 
 
 def _command() -> str:

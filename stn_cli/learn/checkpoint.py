@@ -28,7 +28,7 @@ from stn_cli import __version__
 from stn_cli.core.families import FAMILIES
 from stn_cli.errors import FileError, StnError
 from stn_cli.learn.distortions import DISTORTIONS
-from stn_cli.learn.networks import BUDGET, MODELS, Design, Network
+from stn_cli.learn.networks import MODELS, Design, Network
 
 FORMAT = 1
 MOST_HEADER = 1 << 20
@@ -134,9 +134,11 @@ def _design(header: Mapping[str, Any]) -> Design:
     if set(given) != {f.name for f in fields(Design)}:
         raise ValueError(f"the design has the keys {sorted(given)}")
     _choice("model", given["model"], MODELS)
-    _choice("net_size", given["net_size"], tuple(BUDGET))
     _whole("in_size", given["in_size"], 4, MOST_SIDE)
     _whole("width", given["width"], 1, 4096)
+    _whole("hidden", given["hidden"], 0, 4096)
+    _whole("loc_filters", given["loc_filters"], 0, 1024)
+    _wholes("kernels", given["kernels"], 2, 2, 1, 64)
     spatial = given["model"].startswith("st-")
     if given["st_size"] is not None:
         _whole("st_size", given["st_size"], 4, MOST_SIDE)
@@ -144,6 +146,7 @@ def _design(header: Mapping[str, Any]) -> Design:
         if not isinstance(given[name], bool):
             raise ValueError(f"{name} is {given[name]!r}")
     if spatial:
+        _wholes("loc_hidden", given["loc_hidden"], 1, 8, 1, 4096)
         _choice("family", given["family"], tuple(FAMILIES))
         _family_options(given["family_options"])
     elif given["family"] is not None:
@@ -199,6 +202,13 @@ def _choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
 def _whole(name: str, value: Any, low: int, high: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise ValueError(f"{name} {str(value)[:40]!r} is not a whole number from {low} to {high}")
+
+
+def _wholes(name: str, values: Any, least: int, most: int, low: int, high: int) -> None:
+    if not isinstance(values, list) or not least <= len(values) <= most:
+        raise ValueError(f"{name} {str(values)[:40]!r} is not a list of {least} to {most} numbers")
+    for value in values:
+        _whole(name, value, low, high)
 
 
 def _line(error: Exception) -> str:

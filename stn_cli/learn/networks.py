@@ -6,7 +6,7 @@ of parameters: the classifier is made as wide as the budget allows beside its lo
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
@@ -30,24 +30,34 @@ class Design:
     """What a network is made of.
 
     `in_size` pixels a side, one channel, values in [0, 1] with a background of 0. `width`: filters of each convolution of
-    the classifier, or units of each layer of a fully connected one. `st_size`: pixels a side of the transformer's output.
-    `pool`: the output is then averaged 2×2. `feed_theta`: θ goes to the classifier's last layer too (seed 2).
+    the classifier, or units of each layer of a fully connected one; `kernels`: sides of its two convolutions; `hidden`:
+    units between them and the scores, or 0. `loc_filters` and `loc_hidden`: of the localisation net. `st_size`: pixels a
+    side of the transformer's output. `pool`: the output is then averaged 2×2. `feed_theta`: θ goes to the classifier's
+    last layer too (seed 2).
     """
 
     model: Model
-    net_size: NetSize
     in_size: int
     width: int
+    kernels: tuple[int, int] = (5, 5)
+    hidden: int = 0
     family: str | None = None
     family_options: dict[str, Any] = field(default_factory=dict)
+    loc_filters: int = 0
+    loc_hidden: tuple[int, ...] = ()
     st_size: int | None = None
     pool: bool = False
     feed_theta: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kernels", tuple(self.kernels))
+        object.__setattr__(self, "loc_hidden", tuple(self.loc_hidden))
 
     def make_family(self) -> Family | None:
         return None if self.family is None else make(self.family, **self.family_options)
 
     def as_dict(self) -> dict[str, Any]:
+        """JSON-able; `Design(**design.as_dict())` is the design again."""
         return asdict(self)
 
 
@@ -108,35 +118,50 @@ def design(
     `pool` defaults to the paper's choice: after a transformer on inputs of 42 and 60 pixels. Raises `OptionError` for sizes
     that no network of this kind can take.
     """
-    spatial = model.startswith("st-")
+    spatial, paper = model.startswith("st-"), net_size == "paper"
     if st_size is not None and not (spatial and 4 <= st_size <= 256):
         raise OptionError("--st-size", st_size, "4 to 256 pixels, for st-fcn and st-cnn")
     if pool is None:
         pool = spatial and in_size > 28 and st_size is None
-    made = Design(
-        model, net_size, in_size, 0, family if spatial else None, (family_options or {}) if spatial else {},
-        st_size if spatial else None, pool and spatial, feed_theta and spatial,
-    )  # fmt: skip
-    return _widest(made)
+    seen = st_size or (in_size // 2 if pool else in_size)
+    hidden = 0 if paper or model.endswith("fcn") else _fewer(64, seen)
+    classifier = {"kernels": (9, 7) if paper else (5, 5), "hidden": hidden}
+    transformer = {}
+    if spatial:
+        convolutional = model == "st-cnn"
+        sizes = (
+            ((20, (20,)) if paper else (24, (_fewer(48, in_size),)))
+            if convolutional
+            else (0, (32,) * 3 if paper else (_fewer(16, in_size),) * 3)
+        )
+        transformer = {
+            "family": family, "family_options": make(family, **(family_options or {})).options(),
+            "loc_filters": sizes[0], "loc_hidden": sizes[1],
+            "st_size": st_size, "pool": pool, "feed_theta": feed_theta,
+        }  # fmt: skip
+    return _widest(Design(model, in_size, 1, **classifier, **transformer), BUDGET[net_size])
 
 
-def _widest(made: Design) -> Design:
+def _fewer(units: int, side: int) -> int:
+    """Units after convolutions of an image of `side`²: fewer for a larger one, or they would eat the whole budget."""
+    return min(units, max(6, units * 28 * 28 // side**2))
+
+
+def _widest(made: Design, budget: int) -> Design:
     def at(width: int) -> Design:
-        return Design(**{**made.as_dict(), "width": width})
+        return replace(made, width=width)
 
+    if count(made) > budget * 1.1:
+        side = made.st_size or made.in_size
+        raise StnError(
+            f"a {made.model} {made.family or ''} on {side}×{side} pixels needs at least {count(made):,} parameters, "
+            f"more than the {budget:,} of the comparison: try --net-size paper, or another --family"
+        )
     low, high = 1, 4096
-    try:
-        if count(at(low)) > BUDGET[made.net_size] * 1.1:
-            raise StnError(
-                f"a {made.model} with {made.family} on {made.in_size} pixels needs more than the "
-                f"{BUDGET[made.net_size]} parameters of --net-size {made.net_size}"
-            )
-    except RuntimeError:
-        raise OptionError("--st-size", made.st_size, "too small for the classifier's convolutions") from None
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if count(at(middle)) <= BUDGET[made.net_size] else (low, middle)
-    return min((at(low), at(high)), key=lambda d: abs(count(d) - BUDGET[made.net_size]))
+        low, high = (middle, high) if count(at(middle)) <= budget else (low, middle)
+    return min((at(low), at(high)), key=lambda one: abs(count(one) - budget))
 
 
 def count(made: Design) -> int:
@@ -160,13 +185,10 @@ def _transformer(made: Design) -> SpatialTransformer | None:
     if family is None:
         return None
     side = (made.in_size, made.in_size)
-    small = made.net_size == "small"
     if made.model == "st-fcn":
-        localisation = connected_localisation(1, side, family, (16, 16, 16) if small else (32, 32, 32))
-    elif small:
-        localisation = convolutional_localisation(1, side, family, filters=24, hidden=48)
+        localisation = connected_localisation(1, side, family, made.loc_hidden)
     else:
-        localisation = convolutional_localisation(1, side, family)
+        localisation = convolutional_localisation(1, side, family, made.loc_filters, made.loc_hidden[0])
     out = made.st_size or made.in_size
     return SpatialTransformer(localisation, family, (out, out), Sampling(antialias="off"))
 
@@ -178,23 +200,23 @@ def _connected(made: Design, size: int) -> tuple[nn.Module, int]:
 
 
 def _convolutional(made: Design, size: int) -> tuple[nn.Module, int]:
-    """Two convolutions without padding, each max-pooled 2×2: 9×9 and 7×7 as in the paper, or 5×5 where small.
+    """Two convolutions without padding, each max-pooled 2×2: 9×9 and 7×7 in the paper.
 
     Pooling before the ReLU gives the same numbers as after it, on a quarter of the values.
     """
-    first, second = (5, 5) if made.net_size == "small" else (9, 7)
-    w = made.width
-    left = size
-    for kernel in (first, second):
+    w, left = made.width, size
+    for kernel in made.kernels:
         left = -(-(left - kernel + 1) // 2)
         if left < 1:
             raise OptionError("--st-size", size, "too small for the classifier's convolutions")
-    features = nn.Sequential(
+    first, second = made.kernels
+    layers = [
         nn.Conv2d(1, w, first), nn.MaxPool2d(2, ceil_mode=True), nn.ReLU(),
         nn.Conv2d(w, w, second), nn.MaxPool2d(2, ceil_mode=True), nn.ReLU(),
         nn.Flatten(),
-    )  # fmt: skip
-    if made.net_size == "paper":
-        return features, w * left * left
-    hidden = 64
-    return nn.Sequential(*features, nn.Linear(w * left * left, hidden), nn.ReLU()), hidden
+    ]  # fmt: skip
+    count = w * left * left
+    if made.hidden:
+        layers += [nn.Linear(count, made.hidden), nn.ReLU()]
+        count = made.hidden
+    return nn.Sequential(*layers), count
