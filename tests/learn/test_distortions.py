@@ -80,7 +80,9 @@ def test_rts_has_the_papers_ranges():
     assert scale.min() >= 0.7 - 1e-5
     assert scale.max() <= 1.2 + 1e-5
     assert abs(scale.mean() - 0.95) < 0.01
-    centres = -torch.linalg.solve(linear, drawn.theta.view(-1, 2, 3)[..., 2:])[..., 0] * 21  # where the digit's centre is
+    centres = (
+        -torch.linalg.solve(linear, drawn.theta.view(-1, 2, 3)[..., 2:])[..., 0] * 21
+    )  # where the digit's centre is
     assert 6.9 < centres.abs().max() <= 7 + 1e-4
 
 
