@@ -1,17 +1,19 @@
 """Pillow, for everything that no faster library serves: palettes, 1-bit, CMYK, WebP, BMP, GIF and the rare formats."""
 
+import warnings
 from io import BytesIO
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageFile, ImageSequence
+from PIL import Image, ImageSequence
 
 from stn_cli.folders.codecs.base import CodecError, Reading, stand_up, take_exif
 from stn_cli.folders.picture import Extra, Frame, Metadata, Mode, Picture
 
 # Reading.check stands in for Pillow's own limit, which warns on stderr and knows nothing of --max-pixels.
 Image.MAX_IMAGE_PIXELS = None
-ImageFile.LOAD_TRUNCATED_IMAGES = False
+# Its warnings are about files that are then refused, or about metadata; stderr has one line a file.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 # What may be opened at all. EPS and WMF would start other programs; PSD would lose its layers without a word.
 _NAMES = {

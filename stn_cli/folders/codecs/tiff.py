@@ -1,5 +1,6 @@
 """TIFF through tifffile and imagecodecs: 1-bit to float32, grey to CMYK with alpha, every page, lossless coding kept."""
 
+import logging
 from io import BytesIO
 from math import prod
 from typing import Any, BinaryIO
@@ -10,6 +11,7 @@ from tifffile import TiffPage
 
 from stn_cli.folders.codecs import tiff_exif
 from stn_cli.folders.codecs.base import MAX_FRAMES, CodecError, Reading, stand_up
+from stn_cli.folders.exif import upright_xmp
 from stn_cli.folders.picture import COLOURS, Extra, Frame, Metadata, Mode, Picture
 
 _MODES: dict[str, Mode] = {"MINISBLACK": "L", "MINISWHITE": "L", "RGB": "RGB", "YCBCR": "RGB", "SEPARATED": "CMYK"}
@@ -24,6 +26,8 @@ _LOSSLESS = {
     50000: "zstd",
     34925: "lzma",
 }
+# It reports damage by logging; what matters is refused, and stderr has one line a file.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 _REDUCED = 1  # NewSubfileType: a thumbnail or a level of a pyramid
 _PHOTOMETRIC = {"1": "minisblack", "L": "minisblack", "P": "palette", "RGB": "rgb", "CMYK": "separated"}
 
@@ -142,7 +146,7 @@ def _metadata(page: TiffPage, data: bytes) -> Metadata:
     return Metadata(
         bytes(icc) if icc else None,
         tiff_exif.block(data),
-        bytes(xmp) if xmp else None,
+        upright_xmp(bytes(xmp)) if xmp else None,
         _dpi(value(282), value(283), value(296, 2)),
     )
 
@@ -165,7 +169,7 @@ def write(picture: Picture, file: BinaryIO) -> None:
         for number, frame in enumerate(picture.frames):
             tags = [(700, 1, len(metadata.xmp), metadata.xmp, True)] if metadata.xmp and number == 0 else []
             if number == 0:
-                tags += baseline + [(tag, 4, 1, 0, True) for tag in directories]
+                tags += baseline
             _write_page(out, frame, metadata, coding, tags)
     if directories:
         tiff_exif.append(file, directories)

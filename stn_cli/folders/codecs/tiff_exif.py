@@ -12,27 +12,33 @@ from stn_cli.folders.codecs.base import MAX_METADATA
 _EXIF, _GPS = 0x8769, 0x8825
 # Words about the picture in IFD0; everything else there describes how the pixels lie in the file.
 _WORDS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F)
-_HEAD = {"<": b"II*\0", ">": b"MM\0*"}
+_HEAD = {"<": b"II*\0\0\0\0\0", ">": b"MM\0*\0\0\0\0"}
 
 
 def block(data: bytes) -> bytes | None:
     """The EXIF of a TIFF file as a block that other formats carry; None where there is none or it is broken."""
     try:
-        found = Image.Exif()
-        found.load_from_fp(BytesIO(data))
+        first = _directory(data, None)
         kept = Image.Exif()
         for tag in _WORDS:
-            if tag in found:
-                kept[tag] = found[tag]
-        for directory in (_EXIF, _GPS):
-            inner = found.get_ifd(directory)
-            if inner:
-                kept.get_ifd(directory).update(inner)
-        packed = kept.tobytes() if len(kept) or kept.get_ifd(_EXIF) or kept.get_ifd(_GPS) else b""
+            if tag in first:
+                kept[tag] = first[tag]
+        for tag in (_EXIF, _GPS):
+            if isinstance(first.get(tag), int):
+                kept.get_ifd(tag).update(_directory(data, first[tag]))
+        packed = kept.tobytes().removeprefix(b"Exif\0\0")
     except Exception:  # hostile bytes in a foreign parser: without EXIF the picture is still whole
         return None
-    packed = packed.removeprefix(b"Exif\0\0")
     return packed if 14 < len(packed) <= MAX_METADATA else None
+
+
+def _directory(data: bytes, offset: int | None) -> dict[int, Any]:
+    """The tags of the directory at `offset`, or of the first one."""
+    file = BytesIO(data)
+    found = ImageFileDirectory_v2(data[:16] if 43 in data[2:4] else data[:8])
+    file.seek(found.next if offset is None else offset)
+    found.load(file)
+    return dict(found)
 
 
 def split(exif: bytes | None, size: tuple[int, int]) -> tuple[list[tuple], dict[int, Any]]:
@@ -56,33 +62,34 @@ def split(exif: bytes | None, size: tuple[int, int]) -> tuple[list[tuple], dict[
 
 
 def append(file: BinaryIO, directories: dict[int, Any]) -> None:
-    """Write the directories behind a finished TIFF file and point its placeholder tags at them."""
+    """Give a finished TIFF file these directories: they and a longer IFD0 are written behind it, and the header points there."""
     file.seek(0)
     head = file.read(16)
     order = "<" if head[:2] == b"II" else ">"
     big = struct.unpack(order + "H", head[2:4])[0] == 43
-    first = struct.unpack_from(order + ("Q" if big else "I"), head, 8 if big else 4)[0]
-    entries = _positions(file, first, order, big)
+    pointer, counter, width = ("Q", "Q", 20) if big else ("I", "H", 12)
+    at = 8 if big else 4
+    file.seek(struct.unpack_from(order + pointer, head, at)[0])
+    (count,) = struct.unpack(order + counter, file.read(struct.calcsize(counter)))
+    table = file.read(count * width)
+    following = file.read(struct.calcsize(pointer))
+    entries = [table[i : i + width] for i in range(0, len(table), width)]
     for tag, values in directories.items():
-        end = file.seek(0, 2)
-        file.write(b"\0" * (end % 2))
-        offset = end + end % 2
+        offset = _end(file)
         directory = ImageFileDirectory_v2(_HEAD[order])
         for key, value in values.items():
             directory[key] = value
         file.write(directory.tobytes(offset))
-        file.seek(entries[tag])
-        file.write(struct.pack(order + ("Q" if big else "I"), offset))
+        entries.append(struct.pack(order + "HH" + 2 * pointer, tag, 16 if big else 4, 1, offset))
+    entries.sort(key=lambda entry: struct.unpack_from(order + "H", entry))
+    first = _end(file)
+    file.write(struct.pack(order + counter, len(entries)) + b"".join(entries) + following)
+    file.seek(at)
+    file.write(struct.pack(order + pointer, first))
 
 
-def _positions(file: BinaryIO, first: int, order: str, big: bool) -> dict[int, int]:
-    """Tag of IFD0 → position of its value."""
-    file.seek(first)
-    width, head = (20, "Q") if big else (12, "H")
-    (count,) = struct.unpack(order + head, file.read(8 if big else 2))
-    start = file.tell()
-    table = file.read(count * width)
-    return {
-        struct.unpack_from(order + "H", table, i * width)[0]: start + i * width + (12 if big else 8)
-        for i in range(count)
-    }
+def _end(file: BinaryIO) -> int:
+    """The next even offset behind everything, where the file then stands."""
+    end = file.seek(0, 2)
+    file.write(b"\0" * (end % 2))
+    return end + end % 2
