@@ -2,20 +2,8 @@
 
 import pytest
 
-from stn_cli.core.gradients.check import check
-from stn_cli.core.gradients.problem import Verdict
-from stn_cli.core.gradients.stages import problems
-
-from . import wrong
-
-
-def first_failure(code, setup, seed=0):
-    """The earliest stage with a FAIL, and its result. Problems come stage by stage."""
-    for problem in problems(setup, code):
-        result = check(problem, seed=seed)
-        if result.verdict is Verdict.FAIL:
-            return result
-    return None
+from tests.gradcheck import wrong
+from tests.gradcheck.proof import first_failure, right_code
 
 
 @pytest.mark.parametrize("case", wrong.CATALOGUE, ids=lambda case: case.name)
@@ -25,3 +13,17 @@ def test_wrong_code_fails_at_the_right_stage(case):
     assert result.problem.stage == case.stage, result.reason
     assert result.reason
     assert result.failed
+
+
+def wrongly_accused(seeds):
+    return [f"{seed} {r.problem.stage} {r.problem.subject}: {r.reason}" for seed, r in right_code(seeds) if r.failed]
+
+
+def test_right_code_does_not_fail():
+    assert wrongly_accused([0]) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", range(0, 200, 10))
+def test_right_code_never_fails_over_200_seeds(start):
+    assert wrongly_accused(range(start, start + 10)) == []
