@@ -116,9 +116,9 @@ def table(results: list[Result], width: int, header: bool) -> Table:
         show_header=header,
     )
     made.add_column("", width=17, no_wrap=True)
-    for title, size in (("checked", 7), ("hand", 5), ("abs", 5), ("rel", 5), ("slope", 5)):
+    for title, size in (("tested", 6), ("hand", 5), ("abs", 5), ("rel", 5), ("slope", 5)):
         made.add_column(title, width=size, justify="right", no_wrap=True)
-    made.add_column("worst element", ratio=1, no_wrap=True, overflow="ellipsis")
+    made.add_column("worst element", ratio=1, overflow="fold")
     made.add_column("", width=16 if wide else 7, no_wrap=True)
     for label, group in _groups(results):
         made.add_row(*_row(label, group, wide))
