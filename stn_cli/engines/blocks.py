@@ -45,7 +45,7 @@ def words(src, offsets, limit, like):
 
 @overload(words, inline="always")
 def _words(src, offsets, limit, like):
-    size, near = src.dtype.bitwidth // 8 * len(like), offsets.name.startswith("int32")
+    size = src.dtype.bitwidth // 8 * len(like)
     count = -(-size // 4)
 
     def one(src, offsets, limit, like):
@@ -64,7 +64,6 @@ def _words(src, offsets, limit, like):
         w = _word(src, offsets, limit)
         return (w, _word(src, offsets + 4, limit), _word(src, offsets + 8, limit), _word(src, offsets + 12, limit))
 
-    del near
     return (one, two, three, four)[count - 1]
 
 
@@ -156,6 +155,13 @@ def fold(i, size, padding, corners):
     return select(i < 0, zero, select(i > last, last, i)), inside
 
 
+@helper
+def constant(fill):
+    """The constant outside as a pixel, four F."""
+    n = len(fill)
+    return f32(fill[0]), f32(fill[1 % n]), f32(fill[2 % n]), f32(fill[3 % n])
+
+
 @apart
 def far(src, height, width, fill, x, y, fx, fy, kind, first, count, padding, corners, alpha):
     """The sum over the taps, some of which lie outside the image."""
@@ -163,7 +169,7 @@ def far(src, height, width, fill, x, y, fx, fy, kind, first, count, padding, cor
     limit = src.size * src.itemsize
     zero = f32(0.0)
     total = (zero, zero, zero, zero)
-    constant = (f32(fill[0]), f32(fill[1 % len(fill)]), f32(fill[2 % len(fill)]), f32(fill[3 % len(fill)]))
+    c0, c1, c2, c3 = constant(fill)
     for j in range(first, first + count):
         row, row_in = fold(y + j, height, padding, corners)
         start = extend(row) * width
@@ -173,8 +179,8 @@ def far(src, height, width, fill, x, y, fx, fy, kind, first, count, padding, cor
             p0, p1, p2, p3 = channels(src, words(src, (start + extend(column)) * size, limit, fill))
             if padding != BORDER and padding != REFLECTION:
                 inside = row_in & column_in
-                p0, p1 = select(inside, p0, constant[0]), select(inside, p1, constant[1])
-                p2, p3 = select(inside, p2, constant[2]), select(inside, p3, constant[3])
+                p0, p1 = select(inside, p0, c0), select(inside, p1, c1)
+                p2, p3 = select(inside, p2, c2), select(inside, p3, c3)
             total = add(total, wy * weight(kind, fx - np.float32(i)), (p0, p1, p2, p3), fill, alpha)
     return total
 
@@ -211,22 +217,24 @@ def blend(a, b, weight):
 
 
 @helper
-def packed(src, width, like, x, y, fx, fy):
-    """Bilinear samples of 8-bit pixels, near: (channels 0 and 2, channels 1 and 3) in 8.8; and all alphas, and'ed, or'ed."""
-    offsets = (y * width + x) * len(like)
-    a, b = pairs(src, 0, offsets, like)
-    c, d = pairs(src, width * len(like), offsets, like)
-    wx, wy = to_int(fx * np.float32(65536)), to_int(fy * np.float32(65536))
-    wx, wy = wx | (wx << 16), wy | (wy << 16)
+def packed(src, byte, offsets, stride, like, x, y):
+    """Bilinear samples of 8-bit pixels: (channels 0 and 2, channels 1 and 3) in 8.8; and all alphas, and'ed, or'ed.
+
+    The upper left taps lie at `byte` + `offsets`, the lower ones `stride` bytes further; x and y are 16.16, of which the
+    fractions count.
+    """
+    a, b = pairs(src, byte, offsets, like)
+    c, d = pairs(src, byte + stride, offsets, like)
+    x, y = (x & 65535) | (x << 16), (y & 65535) | (y << 16)
     even = blend(
-        blend((a << 8) & HIGH_BYTES, (b << 8) & HIGH_BYTES, wx),
-        blend((c << 8) & HIGH_BYTES, (d << 8) & HIGH_BYTES, wx),
-        wy,
+        blend((a << 8) & HIGH_BYTES, (b << 8) & HIGH_BYTES, x),
+        blend((c << 8) & HIGH_BYTES, (d << 8) & HIGH_BYTES, x),
+        y,
     )
     odd = blend(
-        blend(a & HIGH_BYTES, b & HIGH_BYTES, wx),
-        blend(c & HIGH_BYTES, d & HIGH_BYTES, wx),
-        wy,
+        blend(a & HIGH_BYTES, b & HIGH_BYTES, x),
+        blend(c & HIGH_BYTES, d & HIGH_BYTES, x),
+        y,
     )
     return even, odd, a & b & c & d, a | b | c | d
 

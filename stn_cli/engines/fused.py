@@ -4,12 +4,22 @@ import numpy as np
 from numba.core import types
 from numba.extending import overload
 
-from stn_cli.engines.blocks import add, far, near, packed, packed_floats, packed_word
-from stn_cli.engines.generic import BILINEAR, FILL, NEAREST, OFF, ZEROS
+from stn_cli.engines.blocks import add, constant, far, near, packed, packed_floats
+from stn_cli.engines.generic import BICUBIC, BILINEAR, FILL, NEAREST, OFF, ZEROS
+from stn_cli.engines.inner import (
+    affine_inner,
+    fixed,
+    inner_block,
+    inner_span,
+    lane_steps,
+    projective_inner,
+    touching_span,
+)
 from stn_cli.engines.jit import apart, helper, kernel
 from stn_cli.engines.places import (
     AFFINE,
     PROJECTIVE,
+    TABLE,
     affine_place,
     bounded,
     footprints,
@@ -23,7 +33,6 @@ from stn_cli.engines.simd import (
     every,
     f32,
     floor,
-    i32,
     largest,
     select,
     some,
@@ -105,7 +114,9 @@ def taps(src, height, width, fill, alpha, kind, padding, corners, low, x, y, fx,
     first, count = (0, 1) if kind == NEAREST else (0, 2) if kind == BILINEAR else (-1, 4)
     if every(below(x + first, width - count + 1) & below(y + first, low - count + 1)):
         if is_bytes(src) and kind == BILINEAR and len(alpha) == 0 and len(fill) != 2:
-            even, odd, _, _ = packed(src, width, fill, x, y, fx, fy)
+            stride = width * len(fill)
+            wx, wy = to_int(fx * np.float32(65536)), to_int(fy * np.float32(65536))
+            even, odd, _, _ = packed(src, 0, y * stride + x * len(fill), stride, fill, wx, wy)
             return packed_floats(even, odd)
         return near(src, width, fill, x, y, fx, fy, kind, first, count, alpha)
     if padding in (ZEROS, FILL):
@@ -113,8 +124,7 @@ def taps(src, height, width, fill, alpha, kind, padding, corners, low, x, y, fx,
         touches = below(x + reach, width + count - 1) & below(y + reach, height + count - 1)
         if not some(touches):
             zero = f32(0.0)
-            pixel = (f32(fill[0]), f32(fill[1 % len(fill)]), f32(fill[2 % len(fill)]), f32(fill[3 % len(fill)]))
-            return add((zero, zero, zero, zero), f32(1.0), pixel, fill, alpha)
+            return add((zero, zero, zero, zero), f32(1.0), constant(fill), fill, alpha)
     return far(src, height, width, fill, x, y, fx, fy, kind, first, count, padding, corners, alpha)
 
 
@@ -149,21 +159,6 @@ def averaged(src, height, width, fill, alpha, kind, padding, corners, low, X, Y,
     return (t0, t1, t2, t3)
 
 
-@helper
-def packed_block(src, width, low, out, index, like, alpha, x, y, fx, fy):
-    """Write 8-bit bilinear samples that are near and need no weighing by alpha; whether that could be done."""
-    if not every(below(x, width - 1) & below(y, low - 1)):
-        return False
-    even, odd, conjunction, disjunction = packed(src, width, like, x, y, fx, fy)
-    if len(alpha) == 0 or every((conjunction >> 24) == 255):
-        store_bytes(out, index, packed_word(even, odd), like)
-        return True
-    if every((disjunction >> 24) == 0):
-        store_bytes(out, index, i32(0), like)
-        return True
-    return False
-
-
 @kernel
 def warp_rows(
     src, height, width, out, out_height, out_width, row0, rows,
@@ -181,14 +176,41 @@ def warp_rows(
     low = height if size % 4 == 0 else height - 1
     if width * size < 4 or src.size * src.itemsize >= 1 << 31:
         low = 0
+    steps, step_x, step_y = lane_steps(matrix), fixed(matrix[0]), fixed(matrix[3])
+    row_x, row_y = step_x, step_y
+    constant_outside = padding in (ZEROS, FILL) and mode != TABLE and antialias == OFF
+    zero = f32(0.0)
+    outside = add((zero, zero, zero, zero), f32(1.0), constant(fill), fill, alpha)
+    outside = divided(outside, out, fill) if len(alpha) else outside
     for tile in range(0, out_width, TILE):
         end = min(tile + TILE, out_width)
         for r in range(rows):
             row = row0 + r
             column = tile
+            inner, touching = (0, 0), (0, out_width)
+            if constant_outside:
+                touching = touching_span(matrix, row, out_width, width, height, 2.0 if kind == BICUBIC else 1.0)
+            if is_bytes(src) and n != 2 and kind != BICUBIC and mode != TABLE and antialias == OFF:
+                inner = inner_span(matrix, row, out_width, width, height if n == 4 else height - 1, kind)
+                if mode == AFFINE and inner[0] < inner[1]:
+                    row_x = fixed(matrix[1] * row + matrix[2])
+                    row_y = fixed(matrix[4] * row + matrix[5])
             while column < end:
                 column = max(min(column, out_width - LANES), 0)
                 index = (r * out_width + column) * n
+                if column + LANES <= touching[0] or column >= touching[1]:
+                    finish(out, index, outside, fill)
+                    column += LANES
+                    continue
+                if inner[0] <= column and column + LANES <= inner[1]:
+                    if mode == AFFINE:
+                        calm = True
+                        X, Y, px, py = affine_inner(row_x + column * step_x, row_y + column * step_y, steps)
+                    else:
+                        calm, X, Y, px, py = projective_inner(matrix, column, row)
+                    if calm and inner_block(src, width, out, index, fill, alpha, kind, X, Y, px, py):
+                        column += LANES
+                        continue
                 if mode == AFFINE:
                     X, Y, x, y = affine_place(matrix, column, row)
                 elif mode == PROJECTIVE:
@@ -207,13 +229,6 @@ def warp_rows(
                         column += LANES
                         continue
                 ix, iy, fx, fy = split(X, Y, x, y, kind)
-                done = (
-                    is_bytes(src)
-                    and n != 2
-                    and kind == BILINEAR
-                    and packed_block(src, width, low, out, index, fill, alpha, ix, iy, fx, fy)
-                )
-                if not done:
-                    total = taps(src, height, width, fill, alpha, kind, padding, corners, low, ix, iy, fx, fy)
-                    finish(out, index, divided(total, out, fill) if len(alpha) else total, fill)
+                total = taps(src, height, width, fill, alpha, kind, padding, corners, low, ix, iy, fx, fy)
+                finish(out, index, divided(total, out, fill) if len(alpha) else total, fill)
                 column += LANES

@@ -219,6 +219,12 @@ def below(typingctx, value, limit):
 
 
 @intrinsic
+def whole_part(typingctx, fixed):
+    """⌊fixed / 65536⌋ of every lane of I: the whole pixels of a 16.16 number."""
+    return I(fixed), lambda context, builder, sig, args: builder.ashr(args[0], _constant(I, 16))
+
+
+@intrinsic
 def high_product(typingctx, a, b):
     """Each I as two unsigned fields of 16 bits: the upper halves of the products, field by field."""
 
