@@ -1,10 +1,11 @@
 """Where θ comes from: the options of a command become one `Source`, and everything downstream sees only θ and its family."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from stn_cli.commands.options import ThetaOptions
 from stn_cli.core import words
@@ -31,30 +32,33 @@ class View:
     pixels: "Callable[[], np.ndarray] | None" = None  # (H, W, C) uint8, for a localisation net
 
 
-class Source(Protocol):
+class Source(ABC):
     """Makes θ for one picture."""
 
+    @abstractmethod
     def __call__(self, view: View) -> "Transformation": ...
 
     def settings(self, name: str) -> dict[str, Any]:
         """What a manifest says of this file beside θ: sizes and sampling."""
-        ...
+        del name
+        return {}
 
     def run_settings(self) -> dict[str, Any]:
         """What a manifest says of the whole run: format, quality, and sampling where all files agree."""
-        ...
+        return {}
 
     def size(self) -> Size | None:
         """The output size that θ implies, (height, width)."""
-        ...
+        return None
 
     def remark(self, view: View) -> str | None:
         """What the user should know of this θ, unasked."""
-        ...
+        del view
+        return None
 
 
 @dataclass(frozen=True)
-class Made:
+class Made(Source):
     """A source that depends on nothing but sizes and frame: made once for each, so that engines can keep its grid."""
 
     make: "Callable[[View], Transformation]"
@@ -67,13 +71,6 @@ class Made:
         if key not in self.known:
             self.known[key] = self.make(key)
         return self.known[key]
-
-    def settings(self, name: str) -> dict[str, Any]:
-        del name
-        return {}
-
-    def run_settings(self) -> dict[str, Any]:
-        return {}
 
     def size(self) -> Size | None:
         return self.out_size
@@ -220,7 +217,7 @@ def _grid(options: ThetaOptions) -> Source:
 
 
 @dataclass(frozen=True)
-class FromFile:
+class FromFile(Source):
     """A row of a θ file for each picture, or one for all."""
 
     file: "ThetaFile"
@@ -234,13 +231,6 @@ class FromFile:
     def run_settings(self) -> dict[str, Any]:
         return self.file.common("format", "quality", "sampling")
 
-    def size(self) -> Size | None:
-        return None
-
-    def remark(self, view: View) -> str | None:
-        del view
-        return None
-
 
 def _theta_file(options: ThetaOptions) -> Source:
     from stn_cli.folders.theta_file import read_thetas
@@ -249,7 +239,7 @@ def _theta_file(options: ThetaOptions) -> Source:
 
 
 @dataclass(frozen=True)
-class FromNet:
+class FromNet(Source):
     """A localisation net: it looks at each picture."""
 
     net: "ThetaNet"
@@ -262,16 +252,6 @@ class FromNet:
         if view.align_corners:
             raise OptionError("--align-corners", "given", "the nets behind --net speak of outer edges: leave it out")
         return self.net.transformation(view.pixels(), view.out_size)
-
-    def settings(self, name: str) -> dict[str, Any]:
-        del name
-        return {}
-
-    def run_settings(self) -> dict[str, Any]:
-        return {}
-
-    def size(self) -> Size | None:
-        return None
 
 
 def _net(options: ThetaOptions) -> Source:
