@@ -132,7 +132,7 @@ def warp(
     with progress("warping", "images", quiet=json) as (advance, say):
         advance(0, len(plan.jobs))
         if engine.name == "cpu":
-            from stn_cli.engines.jit import on_compile
+            from stn_cli.engines.native import on_compile
 
             on_compile(say)
         if verbose:

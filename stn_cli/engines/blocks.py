@@ -15,7 +15,7 @@ import numpy as np
 from numba.core import types
 from numba.extending import overload
 
-from stn_cli.engines.generic import BILINEAR, BORDER, NEAREST, REFLECTION
+from stn_cli.engines.codes import BILINEAR, BORDER, NEAREST, REFLECTION
 from stn_cli.engines.jit import apart, helper
 from stn_cli.engines.simd import (
     below,

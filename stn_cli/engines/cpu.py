@@ -1,4 +1,7 @@
-"""The CPU engine: numba kernels, one image a call, one thread a call, the GIL released."""
+"""The CPU engine: compiled kernels, one image a call, one thread a call, the GIL released.
+
+The fast kernel is loaded without numba (`native`); only what it does not cover (`generic`) imports numba each time.
+"""
 
 import numpy as np
 
@@ -6,13 +9,12 @@ from stn_cli.core.antialias import AUTO, SLACK
 from stn_cli.core.coordinates import axis_points, pixel_from_normalised
 from stn_cli.core.sampling import ANTIALIAS, KERNELS, PADDINGS, Sampling
 from stn_cli.core.transformation import Transformation
-from stn_cli.engines import fused, generic
-from stn_cli.engines.places import AFFINE, PROJECTIVE, TABLE
-from stn_cli.engines.simd import LANES
+from stn_cli.engines import codes, native
+from stn_cli.engines.codes import AFFINE, LANES, PROJECTIVE, TABLE
 
-KERNEL_CODES = dict(zip(KERNELS, (generic.NEAREST, generic.BILINEAR, generic.BICUBIC), strict=True))
-PADDING_CODES = dict(zip(PADDINGS, (generic.ZEROS, generic.BORDER, generic.REFLECTION, generic.FILL), strict=True))
-ANTIALIAS_CODES = dict(zip(ANTIALIAS, (generic.AUTO, generic.ON, generic.OFF), strict=True))
+KERNEL_CODES = dict(zip(KERNELS, (codes.NEAREST, codes.BILINEAR, codes.BICUBIC), strict=True))
+PADDING_CODES = dict(zip(PADDINGS, (codes.ZEROS, codes.BORDER, codes.REFLECTION, codes.FILL), strict=True))
+ANTIALIAS_CODES = dict(zip(ANTIALIAS, (codes.AUTO, codes.ON, codes.OFF), strict=True))
 TABLE_POINTS = 1 << 16  # points of the sampling grid held at a time, where a map has no matrix
 _NO_TABLE, _NO_MATRIX = np.empty(0), np.zeros(9)
 
@@ -49,14 +51,15 @@ def _has_fast_kernel(image: np.ndarray, alpha: bool) -> bool:
 
 def _fast(image, transformation, out, out_size, first, sampling, alpha) -> None:
     in_size = image.shape[:2]
-    fill = tuple(np.float32(v) for v in sampling.constant(image.shape[2]))
+    fill = np.array(sampling.constant(image.shape[2]), np.float32)
+    kernel = native.warp_rows(image.dtype, image.shape[2], alpha)
     matrix = transformation.pixel_matrix(in_size, out_size, sampling.align_corners)
     antialias = _antialias_code(sampling, matrix, out_size)
 
     def warp(strip: np.ndarray, row: int, mode: int, matrix: np.ndarray, table: np.ndarray, low: int) -> None:
-        fused.warp_rows(
-            image.reshape(-1), *in_size, strip.reshape(-1), *out_size, row, len(strip),
-            mode, matrix, table, low, fill, (True,) if alpha else (),
+        kernel(
+            image.ctypes.data, image.size, *in_size, strip.ctypes.data, strip.size, *out_size, row, len(strip),
+            mode, matrix.ctypes.data, table.ctypes.data, table.size, low, fill.ctypes.data,
             KERNEL_CODES[sampling.kernel], PADDING_CODES[sampling.padding], sampling.align_corners, antialias,
         )  # fmt: skip
 
@@ -64,7 +67,7 @@ def _fast(image, transformation, out, out_size, first, sampling, alpha) -> None:
         mode = PROJECTIVE if matrix[2, :2].any() else AFFINE
         warp(out, first, mode, np.ascontiguousarray(matrix).reshape(-1), _NO_TABLE, 0)
         return
-    halo = 0 if antialias == generic.OFF else 1
+    halo = 0 if antialias == codes.OFF else 1
     for start, stop, low, high in _tiles(first, first + len(out), out_size, halo):
         table = input_points(transformation, in_size, out_size, sampling.align_corners, low, high)
         warp(out[start - first : stop - first], start, TABLE, _NO_MATRIX, table, low)
@@ -72,6 +75,8 @@ def _fast(image, transformation, out, out_size, first, sampling, alpha) -> None:
 
 def _plain(image, transformation, out, out_size, first, sampling, alpha) -> None:
     fill = np.array(sampling.constant(image.shape[2]))
+    from stn_cli.engines import generic
+
     top = 0.0 if image.dtype.kind == "f" else float(np.iinfo(image.dtype).max)
     for start, stop, low, high in _tiles(first, first + len(out), out_size, 1):
         table = input_points(transformation, image.shape[:2], out_size, sampling.align_corners, low, high)
@@ -108,10 +113,10 @@ def input_points(transformation, in_size, out_size, align_corners, low, high) ->
 def _antialias_code(sampling: Sampling, matrix: np.ndarray | None, out_size: tuple[int, int]) -> int:
     """Off where the kernel never averages, or where no pixel of a map with a matrix can shrink enough to need it."""
     if sampling.antialias == "off" or sampling.kernel == "nearest":
-        return generic.OFF
+        return codes.OFF
     threshold = (AUTO if sampling.antialias == "auto" else 1.0) + SLACK
     if matrix is not None and _steepest(matrix, out_size) <= threshold:
-        return generic.OFF
+        return codes.OFF
     return ANTIALIAS_CODES[sampling.antialias]
 
 

@@ -5,7 +5,7 @@ from numba.core import types
 from numba.extending import overload
 
 from stn_cli.engines.blocks import add, constant, far, near, packed, packed_floats
-from stn_cli.engines.generic import BICUBIC, BILINEAR, FILL, NEAREST, OFF, ZEROS
+from stn_cli.engines.codes import AFFINE, BICUBIC, BILINEAR, FILL, LANES, NEAREST, OFF, PROJECTIVE, TABLE, ZEROS
 from stn_cli.engines.inner import (
     affine_inner,
     fixed,
@@ -15,11 +15,8 @@ from stn_cli.engines.inner import (
     projective_inner,
     touching_span,
 )
-from stn_cli.engines.jit import apart, helper, kernel
+from stn_cli.engines.jit import apart, helper
 from stn_cli.engines.places import (
-    AFFINE,
-    PROJECTIVE,
-    TABLE,
     affine_place,
     bounded,
     footprints,
@@ -27,7 +24,6 @@ from stn_cli.engines.places import (
     table_place,
 )
 from stn_cli.engines.simd import (
-    LANES,
     below,
     bits,
     every,
@@ -159,7 +155,7 @@ def averaged(src, height, width, fill, alpha, kind, padding, corners, low, X, Y,
     return (t0, t1, t2, t3)
 
 
-@kernel
+@apart
 def warp_rows(
     src, height, width, out, out_height, out_width, row0, rows,
     mode, matrix, table, first_row, fill, alpha, kind, padding, corners, antialias,

@@ -7,11 +7,9 @@ from math import ceil, floor, sqrt
 
 import numpy as np
 
+from stn_cli.engines.codes import AUTO, BILINEAR, BORDER, NEAREST, OFF, REFLECTION
 from stn_cli.engines.jit import helper, kernel
 
-NEAREST, BILINEAR, BICUBIC = 0, 1, 2
-ZEROS, BORDER, REFLECTION, FILL = 0, 1, 2, 3
-OFF, AUTO, ON = 0, 1, 2
 MOST_TAPS = 128  # as in core.antialias
 SLACK = 1e-3
 

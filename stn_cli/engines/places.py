@@ -6,7 +6,8 @@ A place is (X, Y, x, y): whole pixels X, Y for the block and float32 lanes x, y 
 import numpy as np
 
 from stn_cli.engines.blocks import FAR
-from stn_cli.engines.generic import AUTO, MOST_TAPS, SLACK
+from stn_cli.engines.codes import AUTO, TABLE
+from stn_cli.engines.generic import MOST_TAPS, SLACK
 from stn_cli.engines.jit import apart, helper
 from stn_cli.engines.simd import (
     ceil,
@@ -25,7 +26,6 @@ from stn_cli.engines.simd import (
     to_float,
 )
 
-AFFINE, PROJECTIVE, TABLE = 0, 1, 2
 HORIZON = 1e-6  # as in core.families.projective
 
 

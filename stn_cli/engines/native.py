@@ -1,0 +1,117 @@
+"""Loading compiled kernels without numba: importing it takes longer than warping a folder's first hundred images.
+
+numba compiles a kernel once (`entries`); its machine code stays in the user's cache as an object file, which LLVM links
+into this process in a few milliseconds. Calls go through ctypes, which releases the GIL. The file's name has a digest of
+everything the code depends on: the kernels' sources, the versions of numba and llvmlite, and the processor. A file that is
+damaged, or cannot be written, costs a compilation and nothing else.
+"""
+
+import ctypes
+import hashlib
+import os
+import secrets
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from threading import Lock
+
+import llvmlite.binding as llvm
+import numpy as np
+import platformdirs
+
+_POINTER, _WHOLE = ctypes.c_void_p, ctypes.c_int64
+
+# src, its elements, H, W; out, its elements, H', W'; first row, rows; mode, matrix, table, its elements, the table's first row;
+# fill; kernel, padding, align_corners, antialias
+ARGUMENTS = (
+    *(_POINTER, _WHOLE, _WHOLE, _WHOLE, _POINTER, _WHOLE, _WHOLE, _WHOLE, _WHOLE, _WHOLE),
+    *(_WHOLE, _POINTER, _POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE, _WHOLE, ctypes.c_bool, _WHOLE),
+)
+
+_lock = Lock()
+_listeners: list[Callable[[str], None]] = []
+_kept: list[object] = []  # LLVM's engines: their code lives as long as they do
+
+
+def on_compile(say: Callable[[str], None]) -> None:
+    """Have `say(line)` told when a kernel has to be compiled; the last caller is told."""
+    _listeners[:] = [say]
+
+
+def cache_root() -> Path:
+    """Where compiled kernels are kept: STN_CACHE_DIR where set, else the user's cache directory."""
+    return Path(os.environ.get("STN_CACHE_DIR") or platformdirs.user_cache_dir("stn", appauthor=False)) / "kernels"
+
+
+@cache
+def warp_rows(dtype: np.dtype, channels: int, alpha: bool) -> Callable[..., None]:
+    """The kernel `fused.warp_rows` for this depth and these channels, taking `ARGUMENTS`. Compiles it where needed."""
+    name = f"warp-{dtype.name}-{channels}{'a' if alpha else ''}-{_digest()}.o"
+    with _lock:
+        found = _read(cache_root() / name)
+        if found is None:
+            for say in _listeners:
+                say("compiling a kernel for this machine, once")
+            from stn_cli.engines.entries import compiled
+
+            found = compiled(dtype, channels, alpha)
+            _write(cache_root() / name, *found)
+        return ctypes.CFUNCTYPE(None, *ARGUMENTS)(_linked(*found))
+
+
+@cache
+def _digest() -> str:
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    features = sorted(llvm.get_host_cpu_features().items())
+    here = (version("numba"), version("llvmlite"), llvm.get_process_triple(), llvm.get_host_cpu_name(), features)
+    digest.update(repr(here).encode())
+    return digest.hexdigest()[:24]
+
+
+def _read(path: Path) -> tuple[str, bytes] | None:
+    """(symbol, machine code), or None where the file is missing or is not whole."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    checksum, _, rest = content.partition(b"\n")
+    if checksum != hashlib.sha256(rest).hexdigest().encode():
+        return None
+    symbol, _, machine_code = rest.partition(b"\n")
+    return symbol.decode(), machine_code
+
+
+def _write(path: Path, symbol: str, machine_code: bytes) -> None:
+    """Under a temporary name first: two processes may compile at once. Where nothing can be written, nothing is kept."""
+    rest = symbol.encode() + b"\n" + machine_code
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temporary.write_bytes(hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
+        temporary.replace(path)
+    with suppress(OSError):
+        temporary.unlink(missing_ok=True)
+
+
+def _linked(symbol: str, machine_code: bytes) -> int:
+    """The address of `symbol` once LLVM has placed the code in memory."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    # numba emits calls that free arrays; the kernels own none, and these are never made.
+    never = ctypes.cast(ctypes.pythonapi.PyErr_BadInternalCall, ctypes.c_void_p).value
+    for name in ("NRT_Free", "NRT_MemInfo_call_dtor"):
+        llvm.add_symbol(name, never)
+    triple = llvm.get_process_triple() + ("-elf" if sys.platform == "win32" else "")
+    module = llvm.parse_assembly("")
+    module.triple = triple
+    machine = llvm.Target.from_triple(triple).create_target_machine(jit=True)
+    engine = llvm.create_mcjit_compiler(module, machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(machine_code))
+    engine.finalize_object()
+    _kept.append(engine)
+    return engine.get_function_address(symbol)
