@@ -5,7 +5,7 @@ worked through without a test or a clamp. Positions are 16.16 fixed point relati
 import numpy as np
 
 from stn_cli.engines.blocks import packed, packed_word
-from stn_cli.engines.generic import NEAREST
+from stn_cli.engines.codes import NEAREST
 from stn_cli.engines.jit import helper
 from stn_cli.engines.simd import (
     LANES,

@@ -7,36 +7,27 @@ from others. numba writes entries under a temporary name and renames them, so tw
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numba
-import platformdirs
 from numba.core import config
+
+from stn_cli.engines.native import announce, cache_root
 
 numba_config: Any = config  # its names are made while it is imported
 log = logging.getLogger("stn.engines")
 
-_listener: Callable[[str], None] = log.info
-
-
-def on_compile(call: Callable[[str], None]) -> None:
-    """Have `call(line)` told whenever a kernel is compiled because no cached one fits; the last caller is told."""
-    global _listener
-    _listener = call
-
 
 @cache
 def cache_folder() -> Path:
-    """Where compiled kernels are kept: NUMBA_CACHE_DIR where set, else the user's cache directory."""
+    """Where numba keeps what it compiles, beside the object files of `native`."""
     digest = hashlib.sha256()
     for source in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(source.read_bytes())
-    root = os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_dir("stn", appauthor=False)
-    return Path(root) / f"kernels-{digest.hexdigest()[:16]}"
+    return cache_root() / f"numba-{digest.hexdigest()[:16]}"
 
 
 def kernel(function: Callable) -> Callable:
@@ -56,7 +47,7 @@ def kernel(function: Callable) -> Callable:
     def load_or_announce(sig, target_context):
         found = load(sig, target_context)
         if found is None:
-            _listener(f"compiling a kernel for this machine ({function.__name__}); later runs reuse it")
+            announce()
         return found
 
     store.load_overload = load_or_announce

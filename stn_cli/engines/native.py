@@ -41,6 +41,12 @@ def on_compile(say: Callable[[str], None]) -> None:
     _listeners[:] = [say]
 
 
+def announce() -> None:
+    """Tell the listener that a kernel is about to be compiled."""
+    for say in _listeners:
+        say("compiling a kernel for this machine, once; this takes some seconds")
+
+
 def cache_root() -> Path:
     """Where compiled kernels are kept: STN_CACHE_DIR where set, else the user's cache directory."""
     return Path(os.environ.get("STN_CACHE_DIR") or platformdirs.user_cache_dir("stn", appauthor=False)) / "kernels"
@@ -53,8 +59,7 @@ def warp_rows(dtype: np.dtype, channels: int, alpha: bool) -> Callable[..., None
     with _lock:
         found = _read(cache_root() / name)
         if found is None:
-            for say in _listeners:
-                say("compiling a kernel for this machine, once")
+            announce()
             from stn_cli.engines.entries import compiled
 
             found = compiled(dtype, channels, alpha)

@@ -1,0 +1,81 @@
+"""Kernels from object files: loaded without numba, never trusted when damaged, never needed to be writable."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from stn_cli.core import words
+from stn_cli.core.sampling import Sampling
+from stn_cli.engines import native
+from stn_cli.engines.cpu import CpuEngine
+
+SIZE = (40, 50)
+
+
+def warped(image: np.ndarray) -> np.ndarray:
+    made = words.transformation(words.steps("rotate 20"), SIZE)
+    return CpuEngine().warp(image, made, SIZE, Sampling())
+
+
+@pytest.fixture
+def image() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def kept(image):
+    """The object file of the RGB kernel, which the cache holds once `warped` has run."""
+    warped(image)
+    (path,) = native.cache_root().glob(f"warp-uint8-3-{native._digest()}.o")
+    return path
+
+
+def test_a_warm_cache_needs_no_numba(kept):
+    code = (
+        "import sys, numpy as np; from tests.engines.test_native import SIZE, warped; "
+        "warped(np.zeros((*SIZE, 3), np.uint8)); print('numba' in sys.modules)"
+    )
+    environment = {**os.environ, "STN_CACHE_DIR": str(kept.parents[1])}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout == "False\n"
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b[:200] + bytes([b[200] ^ 1]) + b[201:], lambda b: b""])
+def test_a_damaged_file_is_not_loaded(kept, tmp_path, damage):
+    copy = tmp_path / kept.name
+    content = kept.read_bytes()
+    copy.write_bytes(content)
+    assert native._read(copy) is not None
+    copy.write_bytes(damage(content))
+    assert native._read(copy) is None
+
+
+def test_where_nothing_can_be_written_nothing_breaks(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    native._write(tmp_path / "file" / "kernels" / "k.o", "symbol", b"code")
+    native._write(tmp_path / "k.o", "symbol", b"code")
+    assert native._read(tmp_path / "k.o") == ("symbol", b"code")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "k.o"]
+
+
+def test_calls_leave_the_interpreter_to_others():
+    large = np.random.default_rng(0).integers(0, 256, (3000, 3000, 3), dtype=np.uint8)
+    made = words.transformation(words.steps("rotate 20"), large.shape[:2])
+    beats, done = [0], threading.Event()
+
+    def beat() -> None:
+        while not done.wait(0.0005):
+            beats[0] += 1
+
+    CpuEngine().warp(large[:50, :50].copy(), made, (10, 10), Sampling())
+    other = threading.Thread(target=beat)
+    other.start()
+    for _ in range(3):
+        CpuEngine().warp(large, made, (3000, 3000), Sampling(antialias="off"))
+    done.set()
+    other.join()
+    assert beats[0] >= 3  # a call that held the interpreter would let none through
