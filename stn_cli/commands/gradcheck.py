@@ -180,6 +180,9 @@ def gradcheck(what: What, where: Where, how: How, own: Own, reports: Reports) ->
     Every stage is checked by itself and end to end, and each row of the table names its worst element. The exit code is 0
     when nothing fails, 1 when something does, 2 for options that are wrong.
 
+    tested: elements compared one by one. hand: largest difference from the formulas by hand, relative. abs, rel: largest
+    differences from central differences. slope: the order of the Taylor remainder, 2 for a right gradient.
+
     KINK: some elements have no derivative (their samples lie on a kink); they are counted and left out. VACUOUS: the
     gradient is zero everywhere, as with the nearest kernel. NONDETERMINISTIC: two backward passes differ.
 

@@ -70,6 +70,8 @@ class Report:
 
     def _close(self) -> None:
         if self._open:
+            if self._printed:
+                self.console.print()
             self.console.print(heading(self._stage, self._open))
             self.console.print(table(self._open, self.console.width, header=not self._printed))
             self._printed = True
@@ -77,6 +79,7 @@ class Report:
 
     def finish(self, seconds: float) -> None:
         self._close()
+        self.console.print()
         for line in remarks(self._all):
             self.console.print(Padding(line, (0, 0, 0, 2)))
         worst = Verdict.FAIL if any(r.failed for r in self._all) else Verdict.PASS
@@ -152,8 +155,8 @@ def _row(label: str, group: list[Result], wide: bool) -> list[Text | str]:
         f" {label}",
         str(sum(r.checked for r in group)),
         _short(max(hand) if hand else None),
-        _short(max(r.absolute for r in group)),
-        _short(max(r.relative for r in group)),
+        _short(max((r.absolute for r in group if r.checked), default=None)),
+        _short(max((r.relative for r in group if r.checked), default=None)),
         f"{max(slopes, key=lambda s: abs(s - 2)):.2f}" if slopes else "–",
         _element(worst, wide),
         cell,

@@ -250,7 +250,7 @@ def _V_problem(setup: Setup, code: Code, stage: str, U: Tensor, grid: Tensor, po
 
     def place(output: int, index: int) -> str:
         n, _, i, j = unravel(output, shape)
-        x, y = points[n, i, j].tolist()
+        x, y = (points[n, i, j].round(decimals=3) + 0.0).tolist()  # no -0.000
         return f"output pixel ({i},{j}) samples ({x:.3f}, {y:.3f})"
 
     distance = kink_distance(points, how.kernel)[:, None].expand(shape).reshape(-1)
