@@ -1,13 +1,20 @@
 """Shapes written in the types of `core` are checked while the tests run."""
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
+import stn_cli
+
 SHAPED = ("backprop", "localisation", "sampler", "transformer")
 install_import_hook([f"stn_cli.core.{name}" for name in SHAPED], "beartype.beartype")
+
+# Processes that tests start find the same stn_cli, beside the tests or installed from a wheel.
+_HOME = str(Path(stn_cli.__file__).parents[1])
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_HOME, os.environ.get("PYTHONPATH")]))
 
 settings.register_profile("fast", max_examples=30, deadline=None, derandomize=True)
 settings.register_profile("thorough", max_examples=1000, deadline=None)

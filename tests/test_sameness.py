@@ -36,7 +36,7 @@ def warp(
     if umask is not None:
         code = f"import os; os.umask({umask}); {code}"
     command = [sys.executable, "-c", code, "warp", str(source), "--out", str(out), *ARGUMENTS, *more]
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    variables = {**os.environ, **environment}
     result = subprocess.run(command, cwd=cwd or out.parent, env=variables, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     folder = (cwd or out.parent) / out
