@@ -262,7 +262,7 @@ def _page(name: str, target: Path, subject: "Subject", theme: str, existing: str
     from stn_cli.draw.page import page
     from stn_cli.folders.atomic import replacing
 
-    text = page(subject, scene=name, theme=theme)
+    text = page(subject, theme=theme)
     with replacing(target, overwrite=existing == "overwrite") as (file, _):
         file.write(text.encode())
     typer.echo(f"{target}  {len(text.encode()) / 1000:.0f} kB")

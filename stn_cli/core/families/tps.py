@@ -59,10 +59,14 @@ class ThinPlateSpline(Family):
         offsets = xp.matmul(self.basis(flat)[None, ...], moved)
         return xy + xp.reshape(offsets, (-1, *xy.shape))
 
+    def solution(self) -> Any:
+        """The NumPy matrix (K+3, K) that takes the displacements of the control points to w_1 … w_K, a₀, a₁, a₂."""
+        return _solution(self.control_points, self.smoothing)
+
     def basis(self, xy: Array) -> Array:
         """How much the displacement of each control point counts at `xy` (P, 2): (P, K). It does not depend on θ."""
         xp = array_namespace(xy)
-        solve = constant(_solution(self.control_points, self.smoothing), xy)
+        solve = constant(self.solution(), xy)
         away = xy[:, None, :] - constant(self.control_points, xy)[None, :, :]
         square = xp.sum(away * away, axis=-1)
         kernel = _kernel(xp, square)

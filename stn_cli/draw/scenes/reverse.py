@@ -31,7 +31,7 @@ class Reverse(Scene):
         one = self.subject
         self.window = window(one.in_size, [one.grid], one.align_corners)
         self.count = one.out_size[0] * one.out_size[1]
-        self.stops = _telling(one)
+        self.stops = telling_pixels(one)
         self.times = _schedule(self.count, self.stops)
         rows, columns = one.out_size
         stride = max(1, int(np.ceil(np.sqrt(self.count / DOTS))))
@@ -248,7 +248,7 @@ def _into(at: np.ndarray, box: Box) -> tuple[float, float]:
     return min(max(float(at[0]), box[0] + 4), box[2] - 4), min(max(float(at[1]), box[1] + 4), box[3] - 4)
 
 
-def _telling(subject: Subject) -> list[int]:
+def telling_pixels(subject: Subject) -> list[int]:
     """Indices of output pixels worth a pause: inside the image, where it changes, apart from each other."""
     grey = subject.output.astype(float) if subject.output.ndim == 2 else subject.output.astype(float).mean(-1)
     slope = sum(np.abs(axis) for axis in np.gradient(np.pad(grey, 1, mode="edge")))[1:-1, 1:-1]
