@@ -192,8 +192,8 @@ def test_keyboard_alone_is_enough(browser, tmp_path):
     assert browser.value("chosen") == chosen - 1 - 31
     # Everything that can be used is reached by Tab, and is named.
     names = browser.value(
-        "[...document.querySelectorAll('button, select, input, [tabindex]')]"
-        ".map(e => (e.getAttribute('aria-label') || e.innerText || (e.labels && e.labels[0] && e.labels[0].innerText) || '').trim().length)"
+        "[...document.querySelectorAll('button, select, input, [tabindex]')].map("
+        "e => (e.getAttribute('aria-label') || e.innerText || e.labels?.[0]?.innerText || '').trim().length)"
     )
     assert min(names) > 0
     assert browser.errors == []
