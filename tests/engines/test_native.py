@@ -44,7 +44,11 @@ def test_a_warm_cache_needs_no_numba(kept):
     assert ran.stdout == "False\n"
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b[:200] + bytes([b[200] ^ 1]) + b[201:], lambda b: b""])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda b: b[:-1], lambda b: b[:200] + bytes([b[200] ^ 1]) + b[201:], lambda b: b""],
+    ids=["cut", "flipped", "empty"],
+)
 def test_a_damaged_file_is_not_loaded(kept, tmp_path, damage):
     copy = tmp_path / kept.name
     content = kept.read_bytes()
