@@ -62,7 +62,7 @@ def _folder(root: Path, recursive: bool, leave_out: Path | None, ignored: Counte
         except OSError as error:
             raise OptionError("INPUT", folder, f"cannot be read ({error.strerror})") from error
         for entry in inside:
-            kind = _passed_over(entry)
+            kind = _passed_over(folder, entry)
             if kind:
                 ignored[kind] += 1
             elif not entry.is_dir(follow_symlinks=False):
@@ -74,12 +74,12 @@ def _folder(root: Path, recursive: bool, leave_out: Path | None, ignored: Counte
     return files
 
 
-def _passed_over(entry: "os.DirEntry[str]") -> str | None:
+def _passed_over(folder: Path, entry: "os.DirEntry[str]") -> str | None:
     if entry.name.startswith("."):
         return "hidden"
     if entry.is_dir(follow_symlinks=False):
         return None
-    if entry.is_symlink() and entry.is_dir():
+    if entry.is_symlink() and (folder / entry.name).is_dir():
         return "linked folder"
     if format_of(entry.name) is None:
         return "not an image"

@@ -149,8 +149,12 @@ def test_a_full_disk_stops_the_run(folder: Path, monkeypatch: pytest.MonkeyPatch
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(picture, file, target, **options)
 
+    def slowly(picture, job):
+        time.sleep(0.02)
+        return mirror(picture, job)
+
     monkeypatch.setattr(pipeline, "encode", encode)
-    results = run(make_plan([folder / "in"], folder / "out"), mirror, workers=1)
+    results = run(make_plan([folder / "in"], folder / "out"), slowly, workers=1)
     assert results.stopped is not None
     assert "no space left" in results.stopped.reason
     assert 0 < len(results.done) < 11

@@ -1,7 +1,7 @@
 """From a path to a `Picture` and back. Each format has one library that serves it best; this file knows which.
 
 JPEG              simplejpeg (libjpeg-turbo; CMYK by Pillow)
-PNG               read by imagecodecs (libpng) or, palettes and animations, Pillow; written by NumPy + ISA-L
+PNG               read by imagecodecs (libspng, libpng) or, palettes and animations, Pillow; written by NumPy + ISA-L
 TIFF              tifffile + imagecodecs
 GIF               read by Pillow, written frame by frame with Pillow's coder
 everything else   Pillow

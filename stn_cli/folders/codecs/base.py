@@ -50,7 +50,7 @@ class Reading:
         pixels = height * width * frames
         if pixels > self.max_pixels:
             times = f" × {frames} frames" if frames > 1 else ""
-            raise CodecError(f"{width}×{height}{times} pixels are more than --max-pixels {self.max_pixels}")
+            raise CodecError(f"{width}×{height} pixels{times} are more than --max-pixels {self.max_pixels}")
         if self.admit is not None:
             self.admit(pixels * bytes_per_pixel)
 

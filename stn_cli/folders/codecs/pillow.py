@@ -87,7 +87,7 @@ def read_animation(data: bytes, plugin: str, reading: Reading) -> Picture:
 
 def decode_still(data: bytes, plugin: str) -> Frame:
     """The pixels of one image as indices or channels; neither metadata nor orientation. Raises `CodecError`."""
-    return _still(_open(data, [plugin, "MPO"] if plugin == "JPEG" else [plugin]))
+    return _still(_open(data, [plugin]))
 
 
 def to_image(frame: Frame) -> Image.Image:

@@ -1,4 +1,4 @@
-"""PNG: decoded by libpng (imagecodecs) or Pillow, encoded with a NumPy filter and ISA-L's deflate.
+"""PNG: decoded by libspng and libpng (imagecodecs) or Pillow, encoded with a NumPy filter and ISA-L's deflate.
 
 ISA-L writes about as few bytes as zlib's level 1 in a quarter of its time; `tests/benchmarks/codecs.py` shows it.
 """
@@ -15,7 +15,7 @@ from isal import isal_zlib
 
 from stn_cli.folders.codecs import pillow
 from stn_cli.folders.codecs.base import CodecError, Reading, exif_for, stand_up, take_exif
-from stn_cli.folders.codecs.png_chunks import SIGNATURE, Chunks, chunk, metadata_chunks, parse
+from stn_cli.folders.codecs.png_chunks import SIGNATURE, Chunks, bare, check_amount, chunk, metadata_chunks, parse
 from stn_cli.folders.picture import Frame, Metadata, Picture
 
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGBA = 0, 2, 3, 4, 6
@@ -45,11 +45,12 @@ def read(data: bytes, reading: Reading) -> Picture:
 
 
 def _decode(data: bytes, header: Chunks, reading: Reading) -> Frame:
+    if header.colour == _PALETTE and not header.palette:
+        raise CodecError("the PNG file lacks its palette")
     if header.colour == _PALETTE or header.bits < 8:
         frame = pillow.decode_still(data, "PNG")
         return frame if reading.indices else frame.expanded()
-    pixels = imagecodecs.png_decode(data)
-    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    pixels = _channels(data, header)
     colours = 1 if header.colour in (_GREY, _GREY_ALPHA) else 3
     if header.transparency is not None and pixels.shape[2] == colours:
         pixels = _keyed(pixels, header.transparency)
@@ -57,13 +58,27 @@ def _decode(data: bytes, header: Chunks, reading: Reading) -> Frame:
     return Frame(pixels, mode, "alpha" if pixels.shape[2] > colours else None)
 
 
+def _channels(data: bytes, header: Chunks) -> np.ndarray:
+    """(H, W, C) uint8 or uint16. libspng is silent and quick but does not know every layout."""
+    channels = _CHANNELS[header.colour]
+    if header.bits == 8 and channels == 2:
+        return pillow.decode_still(data, "PNG").pixels
+    if header.bits == 8:
+        pixels = imagecodecs.spng_decode(bare(data, header))
+    else:
+        if not header.interlaced:
+            check_amount(header, header.size[1] * channels * 2)
+        pixels = imagecodecs.png_decode(bare(data, header))
+    return pixels.reshape(*header.size, channels)
+
+
 def _keyed(pixels: np.ndarray, transparency: bytes) -> np.ndarray:
     """A colour declared transparent (tRNS) made an alpha channel."""
-    key = np.frombuffer(transparency, ">u2")
-    if len(key) != pixels.shape[2]:
+    if len(transparency) != 2 * pixels.shape[2]:
         return pixels
+    key = np.frombuffer(transparency, ">u2")
     opaque = (pixels != key.astype(pixels.dtype)).any(axis=2, keepdims=True)
-    return np.concatenate([pixels, opaque * np.iinfo(pixels.dtype).max], axis=2, dtype=pixels.dtype)
+    return np.concatenate([pixels, opaque.astype(pixels.dtype) * np.iinfo(pixels.dtype).max], axis=2)
 
 
 def write(picture: Picture, file: BinaryIO) -> None:

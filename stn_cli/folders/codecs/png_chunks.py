@@ -11,6 +11,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR = (b"cHRM", b"gAMA", b"sRGB", b"cICP", b"mDCV", b"cLLI")
 _WORDS = (b"tEXt", b"zTXt", b"iTXt")
 _XMP = b"XML:com.adobe.xmp"
+_MOST_TEXT = 1 << 20
 _MOST_CHUNKS = 1_000_000
 
 
@@ -23,6 +24,9 @@ class Chunks:
     colour: int = 0
     frames: int = 1
     plays: int | None = None
+    interlaced: bool = False
+    pixels: list[bytes] = field(default_factory=list)
+    palette: bool = False
     transparency: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
@@ -36,8 +40,8 @@ def parse(data: bytes) -> Chunks:
     """Walk over the chunks. Raises `CodecError` where the first is not a sane IHDR."""
     if data[:8] != SIGNATURE or data[12:16] != b"IHDR" or len(data) < 33:
         raise CodecError("not a PNG file")
-    width, height, bits, colour = struct.unpack_from(">IIBB", data, 16)
-    found = Chunks((height, width), bits, colour)
+    width, height, bits, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
+    found = Chunks((height, width), bits, colour, interlaced=interlaced != 0)
     at = 33
     for _ in range(_MOST_CHUNKS):
         if at + 12 > len(data):
@@ -46,14 +50,37 @@ def parse(data: bytes) -> Chunks:
         kind = data[at + 4 : at + 8]
         if kind == b"IEND" or at + 12 + length > len(data):
             break
-        if kind != b"IDAT":
-            whole = data[at : at + 12 + length]
+        whole = data[at : at + 12 + length]
+        if kind == b"IDAT":
+            found.pixels.append(whole)
+        else:
             if zlib.crc32(whole[4:-4]) != int.from_bytes(whole[-4:], "big"):
                 found.notes.append(f"its damaged {kind.decode('latin-1')!r} chunk was left behind")
             else:
                 _take(found, kind, whole)
         at += 12 + length
+    if not found.pixels:
+        raise CodecError("the PNG file holds no pixels")
     return found
+
+
+def bare(data: bytes, found: Chunks) -> bytes:
+    """The file with nothing but its header and pixels: a decoder then has nothing else to stumble over or complain of."""
+    return b"".join((data[:33], *found.pixels, chunk(b"IEND", b"")))
+
+
+def check_amount(found: Chunks, row_bytes: int) -> None:
+    """Refuse a file that inflates to more or less than its rows; libpng would print a warning and go on."""
+    expected = found.size[0] * (1 + row_bytes)
+    stream = zlib.decompressobj()
+    count = 0
+    for whole in found.pixels:
+        piece = whole[8:-4]
+        while piece and not stream.eof and count <= expected:
+            count += len(stream.decompress(piece, 1 << 20))
+            piece = stream.unconsumed_tail
+    if count != expected:
+        raise CodecError(f"damaged: {'more' if count > expected else 'fewer'} pixels than its header says")
 
 
 def _take(found: Chunks, kind: bytes, whole: bytes) -> None:
@@ -63,8 +90,14 @@ def _take(found: Chunks, kind: bytes, whole: bytes) -> None:
     elif kind in _WORDS:
         if kind == b"iTXt" and body.startswith(_XMP + b"\0"):
             found.xmp = _international(body)
-        else:
+            if found.xmp is None:
+                found.notes.append("its damaged XMP packet was left behind")
+        elif _modest(kind, body):
             found.kept.append(whole)
+        else:
+            found.notes.append("compressed text that is damaged or absurdly large was left behind")
+    elif kind == b"PLTE":
+        found.palette = True
     elif kind == b"tRNS":
         found.transparency = body
     elif kind == b"eXIf":
@@ -83,6 +116,21 @@ def _take(found: Chunks, kind: bytes, whole: bytes) -> None:
         found.frames, found.plays = struct.unpack(">II", body)
 
 
+def _modest(kind: bytes, body: bytes) -> bool:
+    """No bomb is passed on: does the text inflate to what readers accept?"""
+    if kind == b"zTXt":
+        packed: bytes | None = body.partition(b"\0")[2][1:]
+    elif kind == b"iTXt":
+        _, _, rest = body.partition(b"\0")
+        packed = rest[2:].split(b"\0", 2)[-1] if rest[:1] == b"\1" else None
+    else:
+        packed = None
+    try:
+        return packed is None or len(inflate(packed, _MOST_TEXT)) <= _MOST_TEXT
+    except (CodecError, zlib.error):
+        return False
+
+
 def _international(body: bytes) -> bytes | None:
     """The text of an iTXt chunk: keyword, compression flag and method, language, translated keyword, text."""
     _, _, rest = body.partition(b"\0")
@@ -95,10 +143,10 @@ def _international(body: bytes) -> bytes | None:
         return None
 
 
-def inflate(packed: bytes) -> bytes:
+def inflate(packed: bytes, most: int = MAX_METADATA) -> bytes:
     """Inflate metadata, but never a bomb."""
     stream = zlib.decompressobj()
-    text = stream.decompress(packed, MAX_METADATA)
+    text = stream.decompress(packed, most)
     if stream.unconsumed_tail or not stream.eof:
         raise CodecError("compressed metadata is damaged or absurdly large")
     return text

@@ -36,8 +36,7 @@ def read(data: bytes, reading: Reading) -> Picture:
     """Decode all full-size pages. Raises `CodecError`."""
     with tifffile.TiffFile(BytesIO(data)) as file:
         pages, notes = _pages(file)
-        total = sum(page.imagewidth * page.imagelength for page in pages)
-        reading.check((1, total), bytes_per_pixel=max(_bytes(page) for page in pages))
+        _check(pages, reading)
         frames = tuple(_frame(page, reading.indices) for page in pages)
         metadata = _metadata(pages[0], data)
         first = pages[0]
@@ -62,6 +61,18 @@ def _pages(file: tifffile.TiffFile) -> tuple[list[TiffPage], tuple[str, ...]]:
     if not pages:
         raise CodecError("the TIFF file holds no page")
     return pages, notes
+
+
+def _check(pages: list[TiffPage], reading: Reading) -> None:
+    each = max(_bytes(page) for page in pages)
+    alone = Reading(reading.max_pixels)
+    for page in pages:
+        alone.check((page.imagelength, page.imagewidth))
+    total = sum(page.imagewidth * page.imagelength for page in pages)
+    if total > reading.max_pixels:
+        raise CodecError(f"{total} pixels in {len(pages)} pages are more than --max-pixels {reading.max_pixels}")
+    if reading.admit is not None:
+        reading.admit(total * each)
 
 
 def _bytes(page: TiffPage) -> int:
