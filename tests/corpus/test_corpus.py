@@ -50,8 +50,9 @@ def check(source: Path, out: Path, sources: int, **kept: object) -> dict:
     failed = summary["failed"]
     assert code == (1 if failed else 0)
     assert summary["warped"] + len(failed) == sources
-    assert not [line for line in lines if not line.startswith("stn: ")], lines
-    errors = [line for line in lines if not line.startswith("stn: note: ")]
+    ours = ("stn: ", "compiling ")  # the second, when the kernels are used for the first time on a machine
+    assert not [line for line in lines if not line.startswith(ours)], lines
+    errors = [line for line in lines if line.startswith("stn: ") and not line.startswith("stn: note: ")]
     assert len(errors) == len(failed), lines
     assert memory < MOST_MIB
     rows = read_manifest(out / "manifest.jsonl")
@@ -89,7 +90,7 @@ def test_a_small_corpus(tmp_path: Path) -> None:
     summary = check(tmp_path / "in", tmp_path / "out", count)
     assert summary["warped"] >= 30  # the sound ones that stn writes
     named = {Path(error["path"]).name for error in summary["failed"]}
-    for must in ("empty.png", "text.jpg", "bomb-pixels.png", "size0.png", "size1.tif", "large-frames.gif", "deep.ppm"):
+    for must in ("empty.png", "text.jpg", "bomb.tif", "size0.png", "size1.tif", "large-frames.gif", "deep.ppm"):
         assert any(name.endswith(must) for name in named), must
 
 
