@@ -113,12 +113,12 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         content = path.read_bytes()
     except OSError as error:
         raise FileError(path, error.strerror or str(error)) from error
-    if content[:2] == b"PK" or content[:1] == b"\x80":
-        raise FileError(
-            path, "a pickled torch file; only .safetensors is read (save it with safetensors.torch.save_file)"
-        )
     length = struct.unpack("<Q", content[:8])[0] if len(content) >= 8 else 0
     if not 2 <= length <= MOST_HEADER or content[8:9] != b"{":
+        if content[:2] == b"PK" or content[:1] == b"\x80":
+            raise FileError(
+                path, "a pickled torch file; only .safetensors is read (write it with safetensors.torch.save_file)"
+            )
         raise FileError(path, "not a .safetensors file")
     if len(content) < 8 + length:
         raise FileError(path, f"cut: {len(content)} bytes, its header alone has {length}")

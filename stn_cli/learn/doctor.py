@@ -15,6 +15,7 @@ COLLAPSED = 0.05  # median |det| of the Jacobian: the grid covers less than a tw
 ZOOMED_OUT = 6.0  # … or more than six images
 OUTSIDE = 0.6  # share of sampling points that read only padding
 NO_GRADIENT = 1e-7
+DIVERGED = {"diverged": "the loss is no longer a number; try a smaller --lr"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def spread(angles: Tensor) -> float:
 def alarms(vitals: Vitals) -> dict[str, str]:
     """What is wrong: the illness's name → one line that says what to try. Empty when all is well."""
     if not isfinite(vitals.loss):
-        return {"diverged": "the loss is no longer a number; try a smaller --lr"}
+        return DIVERGED
     found = {}
     milder = "try a smaller --loc-lr-scale (0.1, then 0.01) or a smaller --lr"
     if not isfinite(vitals.det) or vitals.outside > OUTSIDE:

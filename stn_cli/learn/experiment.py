@@ -97,6 +97,7 @@ class Summary:
     parameters: int
     errors: tuple[float, ...]
     seconds: float
+    cpu_seconds: float
     left: float | None
     true: float | None
 
@@ -121,7 +122,7 @@ class Summary:
         return {
             "model": self.entry.model, "family": self.entry.family, "distortion": self.distortion,
             "parameters": self.parameters, "test_errors": list(self.errors), "test_error_mean": self.error,
-            "test_error_sd": self.deviation, "paper": self.paper, "seconds_a_run": self.seconds,
+            "test_error_sd": self.deviation, "paper": self.paper, "seconds_a_run": self.seconds, "cpu_seconds_a_run": self.cpu_seconds,
             "rotation_left_sd": self.left, "rotation_true_sd": self.true,
         }  # fmt: skip
 
@@ -139,6 +140,7 @@ def _summary(entry: Entry, distortion: Distortion, group: Sequence[Result]) -> S
     spreads = [r.records[-1]["angle_spread"] for r in group if "angle_spread" in r.records[-1]]
     return Summary(
         entry, distortion, group[0].parameters, tuple(r.test_error for r in group), mean(r.seconds for r in group),
+        mean(r.cpu_seconds for r in group),
         mean(s["left"] for s in spreads) if spreads else None, mean(s["true"] for s in spreads) if spreads else None,
     )  # fmt: skip
 

@@ -47,6 +47,11 @@ class Result:
         return sum(record.get("seconds", 0.0) for record in self.records)
 
     @property
+    def cpu_seconds(self) -> float:
+        """Processor time of the training, all threads together."""
+        return sum(record.get("cpu_seconds", 0.0) for record in self.records)
+
+    @property
     def alarms(self) -> dict[str, str]:
         """The last word on each illness that the run had."""
         return {name: line for record in self.records for name, line in record.get("alarms", {}).items()}

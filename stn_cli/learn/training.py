@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from math import ceil, cos, pi
+from math import ceil, cos, isfinite, pi
 from typing import Any, Literal
 
 import torch
@@ -90,12 +90,13 @@ class Training:
     def epochs(self, progress: Callable[[int, int], None] | None = None) -> Iterator[dict[str, Any]]:
         """Train until the plan is done: a record after each epoch. `progress(step, steps)` is called for every step."""
         while self.step < self.plan.steps:
-            start = time.perf_counter()
+            start, worked = time.perf_counter(), time.process_time()
             loss, errors, gradient = self._epoch(progress)
             self.epoch += 1
             spent = time.perf_counter() - start
             record = {
                 "epoch": self.epoch, "step": self.step, "lr": self.plan.rate(self.step - 1), "seconds": round(spent, 3),
+                "cpu_seconds": round(time.process_time() - worked, 3),
                 "train_loss": loss, "train_error": errors,
             }  # fmt: skip
             yield record | self.evaluate(gradient)
@@ -166,6 +167,8 @@ class Training:
             "test_error": (scores.argmax(1) != labels).double().mean().item(),
         }
         if self.net.transformer is None:
+            if not isfinite(loss):
+                record["alarms"] = doctor.DIVERGED
             return record
         seen = self.net(self.test.images[:EXAMINED])
         vitals = doctor.examine(seen.grid, gradient, loss)
