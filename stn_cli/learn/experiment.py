@@ -122,7 +122,8 @@ class Summary:
         return {
             "model": self.entry.model, "family": self.entry.family, "distortion": self.distortion,
             "parameters": self.parameters, "test_errors": list(self.errors), "test_error_mean": self.error,
-            "test_error_sd": self.deviation, "paper": self.paper, "seconds_a_run": self.seconds, "cpu_seconds_a_run": self.cpu_seconds,
+            "test_error_sd": self.deviation, "paper": self.paper, "seconds_a_run": self.seconds,
+            "cpu_seconds_a_run": self.cpu_seconds,
             "rotation_left_sd": self.left, "rotation_true_sd": self.true,
         }  # fmt: skip
 

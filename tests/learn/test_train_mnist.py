@@ -152,8 +152,9 @@ def metrics(folder):
 
 
 def test_two_processes_learn_what_one_does(idx_folder, tmp_path):
+    """With SGD: Adam divides by the gradient's size, and so makes a difference of rounding large within a few steps."""
     arguments = ["-m", "stn_cli", "train-mnist", "--data", "mnist", "--data-dir", str(idx_folder), "--no-compare",
-                 "--epochs", "3", "--batch-size", "151"]  # fmt: skip
+                 "--epochs", "3", "--batch-size", "151", "--optimizer", "sgd", "--lr", "0.05"]  # fmt: skip
     launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(free_port())]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     for how, out in (([], "one"), (launcher, "two")):
@@ -169,9 +170,7 @@ def test_two_processes_learn_what_one_does(idx_folder, tmp_path):
         for key in ("train_loss", "test_loss"):
             if key in first:
                 assert second[key] == pytest.approx(first[key], abs=1e-4)
-        assert second["train_error" if "train_error" in first else "test_error"] == pytest.approx(
-            first["train_error" if "train_error" in first else "test_error"], abs=0.01
-        )
+    assert one[-1]["train_loss"] < one[1]["train_loss"] - 0.005
 
 
 def test_warp_with_a_net_and_replay_without_it(idx_folder, few, tmp_path):
