@@ -3,16 +3,15 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from stn_cli.commands.gradcheck_options import LONGEST, How, Own, Reports, What, Where
 from stn_cli.commands.groups import with_groups
 from stn_cli.commands.options import size as parse_size
-from stn_cli.core.families import FAMILIES
-from stn_cli.core.sampling import Kernel, Padding
 from stn_cli.errors import MissingError, OptionError
 
 if TYPE_CHECKING:
@@ -20,157 +19,9 @@ if TYPE_CHECKING:
 
     from stn_cli.core.gradients.outside import Outside
     from stn_cli.core.gradients.problem import Problem, Result
-    from stn_cli.core.gradients.stages import Setup
+    from stn_cli.core.gradients.setup import Setup
 
-WHAT = "What is checked"
-WHERE = "At which point"
-HOW = "How"
-REPORT = "Reports"
-OWN = "Your own code"
-
-LONGEST = 24  # pixels of the longer side to which an --image is reduced, unless --size says otherwise
 LARGE = 2048  # numbers in U or V beyond which fewer elements are compared one by one
-MOST_HEATMAP = 16_384  # output pixels of a user's own code: one backward pass each
-
-
-@dataclass
-class What:
-    """Which parts of the project's module are checked; without any of these, all."""
-
-    family: Annotated[
-        str | None,
-        typer.Option(help=f"One of {', '.join(FAMILIES)}.", metavar="NAME", show_default="all", rich_help_panel=WHAT),
-    ] = None
-    kernel: Annotated[
-        Kernel | None, typer.Option(help="Check this kernel only.", show_default="all", rich_help_panel=WHAT)
-    ] = None
-    padding: Annotated[
-        Padding | None, typer.Option(help="Check this padding only.", show_default="all", rich_help_panel=WHAT)
-    ] = None
-    align_corners: Annotated[
-        bool | None,
-        typer.Option(
-            "--align-corners/--no-align-corners",
-            help="±1 are the centres of the corner pixels, or their outer edges.",
-            show_default="both",
-            rich_help_panel=WHAT,
-        ),
-    ] = None
-    net: Annotated[
-        str | None,
-        typer.Option(
-            help="Check a trained spatial transformer: a checkpoint of stn train-mnist, or the name of a shipped net.",
-            metavar="CHECKPOINT",
-            rich_help_panel=WHAT,
-        ),
-    ] = None
-
-
-@dataclass
-class Where:
-    """The point at which the gradients are taken; without any of these, random points inside and outside the border."""
-
-    theta: Annotated[
-        str | None,
-        typer.Option(
-            help='θ, such as "1 0 0 0 1 0" for the identity; the family follows from the count.',
-            metavar="NUMBERS",
-            rich_help_panel=WHERE,
-        ),
-    ] = None
-    image: Annotated[
-        Path | None,
-        typer.Option(
-            help=f"U is this picture instead of noise; reduced to {LONGEST} pixels, or to --size.",
-            metavar="FILE",
-            rich_help_panel=WHERE,
-        ),
-    ] = None
-    size: Annotated[
-        str | None,
-        typer.Option(help="Size of U, in pixels.", metavar="WxH", show_default="5x4", rich_help_panel=WHERE),
-    ] = None
-    seed: Annotated[
-        int, typer.Option(help="Draws U, θ, the points and the directions.", min=0, rich_help_panel=WHERE)
-    ] = 0
-
-
-@dataclass
-class How:
-    """In which arithmetic, and how exact."""
-
-    dtype: Annotated[
-        Literal["float64", "float32", "bfloat16", "float16"],
-        typer.Option(help="What the code computes in; the differences are always in float64.", rich_help_panel=HOW),
-    ] = "float64"
-    device: Annotated[
-        Literal["cpu", "cuda", "mps"],
-        typer.Option(help="Where the code runs; the differences are always on the CPU.", rich_help_panel=HOW),
-    ] = "cpu"
-    tolerance: Annotated[
-        float,
-        typer.Option(
-            help="Relative difference allowed between autograd and differences, beside what the error model explains.",
-            min=0,
-            rich_help_panel=HOW,
-        ),
-    ] = 1e-6
-
-
-@dataclass
-class Own:
-    """A function of the user's."""
-
-    module: Annotated[
-        str | None,
-        typer.Option(
-            help="Check this function of (U, θ), or this nn.Module, instead of the project's. Runs its code.",
-            metavar="PACKAGE.MODULE:CALLABLE",
-            rich_help_panel=OWN,
-        ),
-    ] = None
-    input: Annotated[str | None, typer.Option(help="Shape of U.", metavar="N,C,H,W", rich_help_panel=OWN)] = None
-    theta_size: Annotated[
-        str | None,
-        typer.Option(
-            help="Shape of θ of one image, such as 6 or 2,3; without it the module takes U alone.",
-            metavar="N[,N]",
-            rich_help_panel=OWN,
-        ),
-    ] = None
-
-
-@dataclass
-class Reports:
-    """What is written or shown beside the table. Files that are there are replaced."""
-
-    explain: Annotated[
-        str | None,
-        typer.Option(
-            help="Spell out one output pixel instead: its sample point, neighbours, weights and every gradient.",
-            metavar="ROW,COL",
-            rich_help_panel=REPORT,
-        ),
-    ] = None
-    json: Annotated[
-        Path | None,
-        typer.Option(help="Write all results; schema in docs/gradients.md. - prints them instead of the table.",
-                     metavar="FILE", rich_help_panel=REPORT),
-    ] = None  # fmt: skip
-    heatmap: Annotated[
-        Path | None,
-        typer.Option(
-            help="Draw the error of every output pixel, kinks marked.", metavar="FILE.png", rich_help_panel=REPORT
-        ),
-    ] = None
-    sweep: Annotated[
-        Path | None,
-        typer.Option(
-            help="Draw error against step size, and the steps that were taken.",
-            metavar="FILE.png",
-            rich_help_panel=REPORT,
-        ),
-    ] = None
 
 
 @with_groups
@@ -261,7 +112,7 @@ def _device(device: str) -> None:
 def _setup(what: What, where: Where, how: How) -> "Setup":
     import torch
 
-    from stn_cli.core.gradients.stages import Setup, family_to_check
+    from stn_cli.core.gradients.setup import Setup, family_to_check
 
     setup = Setup(
         dtype=getattr(torch, how.dtype), device=how.device, seed=where.seed, tolerance=how.tolerance,
@@ -434,6 +285,7 @@ def _run(
     """Check, stage by stage; print, write, draw; exit with 1 where something failed."""
     from json import dumps
 
+    from stn_cli.commands.gradcheck_files import draw_heatmap, draw_sweep, write
     from stn_cli.commands.gradcheck_table import Report
     from stn_cli.core.gradients.check import check
     from stn_cli.core.gradients.record import record
@@ -453,62 +305,16 @@ def _run(
     if printed:
         typer.echo(text, nl=False)
     elif reports.json is not None:
-        _write("--json", reports.json, text.encode())
+        write("--json", reports.json, text.encode())
     if reports.heatmap is not None:
-        _heatmap(reports.heatmap, setup, outside)
+        draw_heatmap(reports.heatmap, setup, outside)
     if reports.sweep is not None:
-        _sweep(reports.sweep, setup, outside)
+        draw_sweep(reports.sweep, setup, outside)
     for path in (reports.json, reports.heatmap, reports.sweep):
         if path is not None and not printed:
             typer.echo(path)
     if any(result.failed for result in results):
         raise typer.Exit(1)
-
-
-def _write(option: str, path: Path, content: bytes) -> None:
-    from stn_cli.folders.atomic import replacing
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path, overwrite=True) as (file, _):
-            file.write(content)
-    except OSError as error:
-        raise OptionError(option, path, error.strerror or str(error)) from None
-
-
-def _heatmap(path: Path, setup: "Setup | None", outside: "Outside | None") -> None:
-    from stn_cli.core.gradients.sweep import pixel_errors, pixel_errors_of
-    from stn_cli.draw.gradients import heatmap
-
-    if setup is not None:
-        found = pixel_errors(setup)
-    else:
-        assert outside is not None
-        problem = next(_outside_problems(outside))
-        found = pixel_errors_of(problem, seed=outside.seed)
-    picture = heatmap(found.V.numpy(), found.error.numpy(), found.kink.numpy(), found.subject)
-    _save("--heatmap", path, picture)
-
-
-def _sweep(path: Path, setup: "Setup | None", outside: "Outside | None") -> None:
-    from stn_cli.core.gradients.stages import problems
-    from stn_cli.core.gradients.sweep import curve, telling
-    from stn_cli.draw.gradients import sweep
-
-    found = problems(setup) if setup is not None else _outside_problems(outside)  # type: ignore[arg-type]
-    curves = [c for problem in telling(found) if (c := curve(problem)) is not None]
-    if not curves:
-        raise OptionError("--sweep", path, "nothing to draw: every gradient is zero or lies on a kink")
-    _save("--sweep", path, sweep([(c.name, *(t.numpy() for t in (c.steps, c.worst, c.median, c.taken, c.reached)))
-                                  for c in curves]))  # fmt: skip
-
-
-def _save(option: str, path: Path, picture: Any) -> None:
-    from io import BytesIO
-
-    data = BytesIO()
-    picture.save(data, format="PNG")
-    _write(option, path, data.getvalue())
 
 
 def _explain(setup: "Setup", text: str) -> None:

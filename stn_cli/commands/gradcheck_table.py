@@ -229,9 +229,9 @@ def _failure(result: Result) -> Text:
 def _kinks(results: list[Result]) -> Text:
     """The count, one example with its one-sided derivatives, and which sub-gradients were chosen."""
     bends = [r.kinks for r in results if r.kinks.count > r.kinks.jumps] or [r.kinks for r in results]
-    total = Kinks(
-        *(sum(getattr(k, name) for k in bends) for name in ("count", "right", "left", "between", "outside", "jumps"))
-    )
+    names = ("count", "right", "left", "between", "outside", "jumps")
+    sums: dict[str, Any] = {name: sum(getattr(k, name) for k in bends) for name in names}
+    total = Kinks(**sums)
     shown = max(bends, key=lambda k: k.example is not None and bool(k.example.place))
     text = Text.assemble(
         ("KINK", STYLES[Verdict.KINK]), f"  {total.count} elements have no derivative and were left out. "

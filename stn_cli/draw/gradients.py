@@ -12,7 +12,7 @@ from stn_cli.draw.theme import LIGHT, Theme, mix, rgb
 SCALE = 2.0  # pixels a unit
 LOWEST, HIGHEST = -16, 0  # decades of the heatmap's colours
 
-Curve = tuple[str, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+Curve = tuple[str, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def heatmap(V: np.ndarray, error: np.ndarray, kink: np.ndarray, subject: str, theme: Theme = LIGHT) -> Image.Image:
@@ -55,12 +55,12 @@ def heatmap(V: np.ndarray, error: np.ndarray, kink: np.ndarray, subject: str, th
 def sweep(curves: list[Curve], theme: Theme = LIGHT) -> Image.Image:
     """Error against step size, one curve a problem, log-log; rings where the error model took its steps.
 
-    A curve is (name, steps (S,), worst (S,), median (S,), taken (E,), reached (E,)); errors are relative.
+    A curve is (name, steps (S,), worst (S,), taken (E,), reached (E,)); errors are relative.
     """
     canvas = Canvas(640, 420, theme, SCALE)
     left, right, top, bottom = 64.0, 616.0, 96.0, 372.0
     steps = np.concatenate([c[1] for c in curves])
-    errors = np.concatenate([np.concatenate([c[2], c[5]]) for c in curves])
+    errors = np.concatenate([np.concatenate([c[2], c[4]]) for c in curves])
     x_low, x_high = floor(log10(steps.min())), ceil(log10(steps.max()))
     y_low, y_high = -17, max(0, min(6, ceil(log10(max(errors.max(), 1e-17)))))
 
@@ -75,7 +75,7 @@ def sweep(curves: list[Curve], theme: Theme = LIGHT) -> Image.Image:
     )
     _axes(canvas, (left, right, top, bottom), (x_low, x_high), (y_low, y_high), theme)
     colours = (theme.input, theme.output, theme.grid, theme.gradient)
-    for k, (name, step, worst, _, taken, reached) in enumerate(curves):
+    for k, (name, step, worst, taken, reached) in enumerate(curves):
         colour = colours[k % len(colours)]
         canvas.line([at(s, e) for s, e in zip(step, worst, strict=True)], colour, 2.0)
         for s in np.unique(taken):

@@ -13,7 +13,8 @@ import torch
 
 from stn_cli.core.gradients.check import check
 from stn_cli.core.gradients.problem import Result, Verdict
-from stn_cli.core.gradients.stages import Code, Setup, problems
+from stn_cli.core.gradients.setup import Code, Setup
+from stn_cli.core.gradients.stages import problems
 
 
 def first_failure(code: Code, setup: Setup, seed: int = 0) -> Result | None:

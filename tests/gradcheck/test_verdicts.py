@@ -12,7 +12,8 @@ from stn_cli.core.gradients.check import check
 from stn_cli.core.gradients.outside import Outside
 from stn_cli.core.gradients.outside import problems as outside_problems
 from stn_cli.core.gradients.problem import Verdict
-from stn_cli.core.gradients.stages import Code, Setup, problems, project_sample
+from stn_cli.core.gradients.setup import Code, Setup, project_sample
+from stn_cli.core.gradients.stages import problems
 
 # In a 5×4 input a whole pixel is 2/5 or 2/4 of the normalised width, 2/4 or 2/3 with align_corners.
 KINKED = {

@@ -12,7 +12,7 @@ from torch import Tensor
 from stn_cli.core import backprop
 from stn_cli.core.coordinates import pixels, target_grid
 from stn_cli.core.families import make
-from stn_cli.core.gradients.stages import Code, Setup, project_grid, project_module, project_sample
+from stn_cli.core.gradients.setup import Code, Setup, project_grid, project_module, project_sample
 
 
 @dataclass(frozen=True)

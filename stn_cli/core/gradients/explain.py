@@ -9,7 +9,8 @@ from stn_cli.core import backprop
 from stn_cli.core.coordinates import pixels, target_grid
 from stn_cli.core.families import Family
 from stn_cli.core.gradients.differences import Differences, differences
-from stn_cli.core.gradients.stages import Setup, project_grid, project_module, project_sample, sampling, theta_namer
+from stn_cli.core.gradients.setup import Setup, project_grid, project_module, project_sample, sampling
+from stn_cli.core.gradients.stages import theta_namer
 from stn_cli.core.sampling import Sampling
 from stn_cli.errors import OptionError
 

@@ -11,7 +11,7 @@ from stn_cli.core.coordinates import pixels
 from stn_cli.core.gradients.check import Jacobians, jacobians
 from stn_cli.core.gradients.differences import differences, evaluate, quotients, scale_of
 from stn_cli.core.gradients.problem import Problem
-from stn_cli.core.gradients.stages import Code, Setup, kink_distance, sampling
+from stn_cli.core.gradients.setup import Code, Setup, kink_distance, sampling
 
 SWEEP = tuple(2.0**-k for k in range(2, 47, 2))
 
@@ -23,7 +23,6 @@ class Curve:
     name: str
     steps: Float[Tensor, " steps"]
     worst: Float[Tensor, " steps"]
-    median: Float[Tensor, " steps"]
     taken: Float[Tensor, " elements"]
     """the step of each element"""
     reached: Float[Tensor, " elements"]
@@ -46,7 +45,7 @@ def curve(problem: Problem, *, seed: int = 0, limit: int = 48) -> Curve | None:
     errors = (((right + left) / 2 - j.autograd).abs()[:, telling] / j.scale).clamp(min=floor)
     reached = ((j.numeric.value - j.autograd).abs()[telling] / j.scale).clamp(min=floor)
     name = f"{problem.stage}  {problem.subject}"
-    return Curve(name, torch.tensor(steps), errors.amax(1), errors.median(1).values, j.numeric.step[telling], reached)
+    return Curve(name, torch.tensor(steps), errors.amax(1), j.numeric.step[telling], reached)
 
 
 @dataclass(frozen=True)
