@@ -157,7 +157,7 @@ def test_a_full_disk_stops_the_run(folder: Path, monkeypatch: pytest.MonkeyPatch
     results = run(make_plan([folder / "in"], folder / "out"), slowly, workers=1)
     assert results.stopped is not None
     assert "no space left" in results.stopped.reason
-    assert 0 < len(results.done) < 11
+    assert 0 < len(results.done) <= 11  # small pictures may all be through before the error is seen
     assert not [name for name in files(folder / "out") if ".stn-" in name]
 
 
