@@ -87,6 +87,9 @@ def remarks(parameter: Any) -> list[str]:
     found = []
     if parameter.required:
         found.append("required")
+    kind = annotation(parameter)
+    if get_origin(kind) is Literal and parameter.metavar:
+        found.append("one of " + ", ".join(f"`{choice}`" for choice in get_args(kind)))
     low, high = parameter.min, parameter.max
     if low is not None or high is not None:
         found.append(

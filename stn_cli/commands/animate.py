@@ -29,13 +29,11 @@ def animate(
     where: ThetaOptions,
     how: SamplingOptions,
     scene: Annotated[
-        SceneName | None, typer.Argument(metavar="[SCENE]", help="What to show; see below.", show_default="reverse")
+        SceneName | None, typer.Argument(metavar="SCENE", help="What to show; see below.", show_default="reverse")
     ] = None,
     image: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="[IMAGE]", help="Default: a sample. For training the folder of a run of stn train-mnist."
-        ),
+        typer.Argument(metavar="IMAGE", help="Default: a sample. For training the folder of a run of stn train-mnist."),
     ] = None,
     out: Annotated[
         Path | None,

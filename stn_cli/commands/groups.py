@@ -43,7 +43,7 @@ def with_groups(command: Callable[..., Any]) -> Callable[..., Any]:
 def _flowing(text: str) -> str:
     """A docstring with one line a paragraph: Typer breaks lines where they end, the terminal should."""
     blocks = inspect.cleandoc(text).split("\n\n")
-    return "\n\n".join(block if block.startswith("    ") else " ".join(block.split()) for block in blocks)
+    return "\n\n".join(block if block.startswith(("    ", "\b")) else " ".join(block.split()) for block in blocks)
 
 
 def _keyword(name: str, default: Any, annotation: Any) -> inspect.Parameter:

@@ -164,12 +164,18 @@ class SamplingOptions:
 
     kernel: Annotated[
         Kernel | None,
-        typer.Option(help="How a value between pixels is made.", show_default="bilinear", rich_help_panel=SAMPLING),
+        typer.Option(
+            metavar="KERNEL",
+            help="How a value between pixels is made: nearest, bilinear or bicubic.",
+            show_default="bilinear",
+            rich_help_panel=SAMPLING,
+        ),
     ] = None
     padding: Annotated[
         Padding | None,
         typer.Option(
-            help="What lies outside the input: black or transparent, its border, its reflection, or --fill.",
+            metavar="PADDING",
+            help="What lies outside the input: zeros (black, or transparent), its border, its reflection, or fill.",
             show_default="zeros",
             rich_help_panel=SAMPLING,
         ),
@@ -194,7 +200,8 @@ class SamplingOptions:
     antialias: Annotated[
         Antialias | None,
         typer.Option(
-            help="Average over each output pixel's footprint where the map shrinks: auto from 1.5 on.",
+            metavar="WHEN",
+            help="Average over each output pixel's footprint: on, off, or auto, where the map shrinks by over 1.5.",
             show_default="auto",
             rich_help_panel=SAMPLING,
         ),

@@ -25,7 +25,7 @@ SHEET_PAIRS = 48  # pictures on a contact sheet; a folder of thousands needs no 
 
 @with_groups
 def warp(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Images, and folders of images.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Images, and folders of images.")],
     out: Annotated[
         Path,
         typer.Option(metavar="PATH", help="A folder, or a file for one input file.", rich_help_panel=FILES),
@@ -40,7 +40,12 @@ def warp(
     ] = None,
     format: Annotated[  # noqa: A002
         Literal["keep", "png", "jpeg", "webp", "tiff"] | None,
-        typer.Option(help="What to write.", show_default="keep", rich_help_panel=FILES),
+        typer.Option(
+            metavar="FORMAT",
+            help="What to write: keep, png, jpeg, webp or tiff.",
+            show_default="keep",
+            rich_help_panel=FILES,
+        ),
     ] = None,
     quality: Annotated[
         int | None,
@@ -54,7 +59,11 @@ def warp(
     ] = None,
     existing: Annotated[
         Literal["fail", "skip", "overwrite"],
-        typer.Option(help="What to do where an output is there already.", rich_help_panel=FILES),
+        typer.Option(
+            metavar="WHAT",
+            help="Where an output is there already: fail, skip it, or overwrite it.",
+            rich_help_panel=FILES,
+        ),
     ] = "fail",
     recursive: Annotated[
         bool, typer.Option("--recursive/--no-recursive", help="Go into sub-folders.", rich_help_panel=FILES)
