@@ -92,7 +92,7 @@ def test_page_does_not_depend_on_the_terminal(environment):
 @pytest.mark.parametrize(("name", "command"), TREE, ids=[name for name, _ in TREE])
 def test_help_leaves_the_breaking_of_lines_to_the_terminal(name, command):
     for block in (command.help or "").split("\n\n"):
-        assert "\n" not in block.strip() or block.startswith("    "), f"{name}: {block}"
+        assert "\n" not in block.strip() or block.startswith(("    ", "\b")), f"{name}: {block}"
 
 
 @pytest.mark.parametrize(("name", "command"), TREE, ids=[name for name, _ in TREE])
