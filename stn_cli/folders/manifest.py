@@ -160,7 +160,8 @@ def _locked(folder: Path) -> Iterator[None]:
         except OSError as error:
             raise FileError(folder, f"the manifest cannot be written ({error.strerror})") from error
     try:
-        os.write(lock, str(os.getpid()).encode())
+        with suppress(OSError):  # a full disk: the lock then says nothing of its holder, and times out
+            os.write(lock, str(os.getpid()).encode())
         os.close(lock)
         yield
     finally:

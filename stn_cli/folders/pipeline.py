@@ -116,9 +116,9 @@ def run(
                 for outcome in crew.stop():
                     if outcome.fatal is None:
                         outcomes[outcome.job] = outcome
-                if journal is not None:
-                    journal.close()
+                unwritten = _close(journal)
     results = _results(plan, outcomes)
+    results.failed += unwritten
     results.seconds = time.monotonic() - started
     if interrupted:
         raise Interrupted(results)
@@ -130,6 +130,16 @@ def cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _close(journal: Journal | None) -> list[FileError]:
+    """Finish the manifest; on a full disk its journal stays, and the next run takes it over."""
+    try:
+        if journal is not None:
+            journal.close()
+    except FileError as error:
+        return [error]
+    return []
 
 
 def _tidy(plan: Plan) -> None:

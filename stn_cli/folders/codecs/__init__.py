@@ -12,10 +12,10 @@ import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from stn_cli.errors import FileError
-from stn_cli.folders.codecs.base import MAX_PIXELS, CodecError, Reading
+from stn_cli.folders.codecs.base import MAX_PIXELS, Checked, CodecError, Reading
 from stn_cli.folders.codecs.fitting import fit
 from stn_cli.folders.picture import Picture
 
@@ -51,6 +51,7 @@ def encode(
     the content.
     """
     picture = fit(picture, target, background)
+    file = cast(BinaryIO, Checked(file))
     if target == "jpeg":
         from stn_cli.folders.codecs import jpeg
 

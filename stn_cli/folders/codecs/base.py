@@ -1,7 +1,9 @@
 """What the codecs share: the wishes of a reader, and the error that becomes one line about one file."""
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import BinaryIO
 
 import numpy as np
 
@@ -53,6 +55,23 @@ class Reading:
             raise CodecError(f"{width}×{height} pixels{times} are more than --max-pixels {self.max_pixels}")
         if self.admit is not None:
             self.admit(pixels * bytes_per_pixel)
+
+
+class Checked(io.BufferedIOBase):
+    """An open file without its descriptor. NumPy and Pillow write to a descriptor if they find one, and neither notices when a
+    full disk takes only a part; Python's own files do.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.write, self.read, self.seek = file.write, file.read, file.seek  # type: ignore[method-assign]
+        self.tell, self.flush = file.tell, file.flush  # type: ignore[method-assign]
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("fileno")
+
+    def close(self) -> None:
+        """The file belongs to someone else."""
 
 
 def stand_up(frame: Frame, turn: int) -> Frame:

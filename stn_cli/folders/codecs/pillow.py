@@ -10,8 +10,6 @@ from PIL import Image, ImageSequence
 from stn_cli.folders.codecs.base import CodecError, Reading, stand_up, take_exif
 from stn_cli.folders.picture import Extra, Frame, Metadata, Mode, Picture
 
-# Reading.check stands in for Pillow's own limit, which warns on stderr and knows nothing of --max-pixels.
-Image.MAX_IMAGE_PIXELS = None
 # Its warnings are about files that are then refused, or about metadata; stderr has one line a file.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
@@ -41,7 +39,7 @@ _MODES: dict[str, tuple[Mode, Extra | None, str | None]] = {
 
 def read(data: bytes, reading: Reading) -> Picture:
     """Decode any of the formats in `_NAMES`, with all frames. Raises `CodecError`."""
-    image = _open(data, list(_NAMES))
+    image = _limited(data, list(_NAMES), reading)
     name = _NAMES[image.format or ""]
     if name == "ppm":
         _refuse_deep_ppm(data)
@@ -60,13 +58,16 @@ def read(data: bytes, reading: Reading) -> Picture:
 
 def read_animation(data: bytes, plugin: str, reading: Reading) -> Picture:
     """All frames as they appear on the screen: composited, disposed of, each with its time."""
-    image = _open(data, [plugin])
+    image = _limited(data, [plugin], reading)
     count = getattr(image, "n_frames", 1)
-    reading.check((image.height, image.width), count, 4)
+    size = (image.height, image.width)
+    reading.check(size, count, 4)
     turn, exif, xmp, notes = take_exif(image.info.get("exif"), image.info.get("xmp"))
     loop = image.info.get("loop")
     frames = []
     for shown in ImageSequence.Iterator(image):
+        if (shown.height, shown.width) != size:  # a frame that reaches beyond the screen makes the screen grow
+            raise CodecError("a frame is larger than the animation")
         see_through = shown.mode in ("RGBA", "LA", "PA") or "transparency" in shown.info
         pixels = np.array(shown.convert("RGBA" if see_through else "RGB"))
         frames.append(
@@ -118,6 +119,15 @@ def encode_still(frame: Frame, plugin: str, **options: Any) -> bytes:
 def save(frame: Frame, file: BinaryIO, plugin: str, **options: Any) -> None:
     """The same into an open file, where Pillow encodes without the GIL."""
     to_image(frame).save(file, plugin, **options)
+
+
+def _limited(data: bytes, plugins: list[str], reading: Reading) -> Image.Image:
+    """Open, and let Pillow itself refuse what turns out to be larger than its header said (at twice its limit it raises)."""
+    Image.MAX_IMAGE_PIXELS = max(reading.max_pixels // 2, 1)
+    try:
+        return _open(data, plugins)
+    except Image.DecompressionBombError:
+        raise CodecError(f"its pixels are more than --max-pixels {reading.max_pixels}") from None
 
 
 def _open(data: bytes, formats: list[str]) -> Image.Image:
