@@ -50,10 +50,7 @@ class Transformation:
 
     def pixel_matrix(self, in_size: Size, out_size: Size, align_corners: bool = False) -> np.ndarray | None:
         """The same in pixels (integer at centres): output pixel → input pixel, (3, 3); None without a matrix."""
-        if self._matrix is None:
-            return None
-        to_input = np.array(pixel_frame(in_size, align_corners))
-        return to_input @ self._matrix @ np.linalg.inv(_invertible(pixel_frame(out_size, align_corners)))
+        return None if self._matrix is None else pixel_matrices(self._matrix, in_size, out_size, align_corners)
 
     def row(self) -> dict[str, Any]:
         """JSON-able: family, options where there are any, θ. Floats survive the round trip to the last bit."""
@@ -90,6 +87,12 @@ class Transformation:
         name = family or ("affine" if affine else "projective")
         theta = matrix[:2].reshape(-1) if name == "affine" else matrix.reshape(-1)[:8]
         return cls(make(name), theta)
+
+
+def pixel_matrices(matrices: np.ndarray, in_size: Size, out_size: Size, align_corners: bool = False) -> np.ndarray:
+    """Homogeneous matrices (…, 3, 3), normalised, output → input, as maps from output pixels to input pixels."""
+    to_input = np.array(pixel_frame(in_size, align_corners))
+    return to_input @ matrices @ np.linalg.inv(_invertible(pixel_frame(out_size, align_corners)))
 
 
 def _invertible(frame: list[list[float]]) -> np.ndarray:

@@ -1,21 +1,28 @@
 """The CPU engine: compiled kernels, one image a call, one thread a call, the GIL released.
 
-The fast kernel is loaded without numba (`native`); only what it does not cover (`generic`) imports numba each time.
+The kernels are loaded without numba (`native`); only what they do not cover (`generic`) imports numba each time.
 """
+
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from stn_cli.core.antialias import AUTO, SLACK
-from stn_cli.core.coordinates import axis_points, pixel_from_normalised
+from stn_cli.core.antialias import AUTO, SLACK, largest_singular_value
+from stn_cli.core.families import Family
 from stn_cli.core.sampling import ANTIALIAS, KERNELS, PADDINGS, Sampling
-from stn_cli.core.transformation import Transformation
+from stn_cli.core.transformation import Transformation, pixel_matrices
 from stn_cli.engines import codes, native
 from stn_cli.engines.codes import AFFINE, LANES, PROJECTIVE, TABLE
+from stn_cli.engines.lattice import lattice_for
+from stn_cli.engines.points import exact_points
 
 KERNEL_CODES = dict(zip(KERNELS, (codes.NEAREST, codes.BILINEAR, codes.BICUBIC), strict=True))
 PADDING_CODES = dict(zip(PADDINGS, (codes.ZEROS, codes.BORDER, codes.REFLECTION, codes.FILL), strict=True))
 ANTIALIAS_CODES = dict(zip(ANTIALIAS, (codes.AUTO, codes.ON, codes.OFF), strict=True))
 TABLE_POINTS = 1 << 16  # points of the sampling grid held at a time, where a map has no matrix
+SMALL = 64 * 64  # pixels of an input that is copied with a rim around it (`small`)
+KEPT_POINTS = 1 << 20  # grids up to this size, 16 MB, are kept for the next image
 _NO_TABLE, _NO_MATRIX = np.empty(0), np.zeros(9)
 
 
@@ -34,43 +41,127 @@ class CpuEngine:
     ) -> np.ndarray:
         """See `Engine.warp`."""
         first, last = rows or (0, out_size[0])
-        channels = image.shape[2]
-        # Vectors are written whole: a row shorter than one spills into the next, the last row into spare room.
-        out = np.empty((last - first) * out_size[1] * channels + LANES * channels, image.dtype)
-        out = out[: (last - first) * out_size[1] * channels].reshape(last - first, out_size[1], channels)
-        if _has_fast_kernel(image, alpha):
-            _fast(image, transformation, out, out_size, first, sampling, alpha)
+        out, flat = _room(1, last - first, out_size[1], image)
+        how = _plan(transformation, image.shape[:2], out_size, sampling)
+        if how.matrices is not None and not how.antialias.any() and _is_small(image, alpha, sampling):
+            _small(image, flat, out_size, first, last - first, how, sampling)
+        elif _has_fast_kernel(image, alpha):
+            _fast(image, out[0], out_size, first, how, sampling, alpha, transformation)
         else:
-            _plain(image, transformation, out, out_size, first, sampling, alpha)
-        return out
+            _plain(image, transformation, out[0], out_size, first, sampling, alpha)
+        return out[0]
+
+    def warp_batch(
+        self,
+        images: np.ndarray,
+        family: Family,
+        theta: np.ndarray,
+        out_size: tuple[int, int],
+        sampling: Sampling,
+        *,
+        alpha: bool = False,
+    ) -> np.ndarray:
+        """V (N, H', W', C) for images of one size, (N, H, W, C) C-contiguous, with a row of θ each, (N, family.size).
+
+        The same bytes as `warp` image by image; for small 8-bit images many times as fast, as the batch is one call.
+        """
+        theta = np.asarray(theta, dtype=np.float64)
+        matrices = family.matrix(theta)
+        if matrices is not None and _is_small(images[0], alpha, sampling):
+            how = _planned(matrices, images.shape[1:3], out_size, sampling)
+            if not how.antialias.any():
+                out, flat = _room(len(images), *out_size, images[0])
+                _small(images, flat, out_size, 0, out_size[0], how, sampling)
+                return out
+        each = (Transformation(family, row) for row in theta)
+        pairs = zip(images, each, strict=True)
+        return np.stack([self.warp(u, t, out_size, sampling, alpha=alpha) for u, t in pairs])
+
+
+def _room(count: int, rows: int, columns: int, like: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The output (count, rows, columns, C), and the same flat with room to spare.
+
+    Vectors are written whole: a row shorter than one spills into the next, the last row of all into the spare room.
+    """
+    channels = like.shape[2]
+    size = count * rows * columns * channels
+    flat = np.empty(size + LANES * channels, like.dtype)
+    return flat[:size].reshape(count, rows, columns, channels), flat
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the kernels need to know of maps with a matrix, one row an image: None where there is none."""
+
+    matrices: np.ndarray | None
+    modes: np.ndarray
+    antialias: np.ndarray
+
+
+@lru_cache(maxsize=64)
+def _plan(transformation, in_size, out_size, sampling) -> Plan:
+    """Kept, so that one θ over a folder of one size is thought about once."""
+    matrix = transformation.matrix()
+    if matrix is None:
+        code = codes.OFF if sampling.kernel == "nearest" else ANTIALIAS_CODES[sampling.antialias]
+        return Plan(None, np.array([TABLE]), np.array([code]))
+    return _planned(matrix[None], in_size, out_size, sampling)
+
+
+def _planned(matrices, in_size, out_size, sampling) -> Plan:
+    matrices = pixel_matrices(matrices, in_size, out_size, sampling.align_corners)
+    modes = np.where(matrices[:, 2, :2].any(-1), PROJECTIVE, AFFINE)
+    return Plan(matrices.reshape(-1, 9), modes, _antialias_codes(sampling, matrices, out_size))
 
 
 def _has_fast_kernel(image: np.ndarray, alpha: bool) -> bool:
     return image.nbytes >= 4 and image.shape[2] in ((2, 4) if alpha else (1, 2, 3, 4))
 
 
-def _fast(image, transformation, out, out_size, first, sampling, alpha) -> None:
+def _is_small(image: np.ndarray, alpha: bool, sampling: Sampling) -> bool:
+    height, width, channels = image.shape
+    return (
+        height * width <= SMALL
+        and image.dtype == np.uint8
+        and channels in (1, 3, 4)
+        and not alpha
+        and sampling.kernel != "bicubic"
+        and sampling.padding != "reflection"
+        and all(v == int(v) and 0 <= v <= 255 for v in sampling.constant(channels))
+    )
+
+
+def _small(images, flat, out_size, first, rows, how, sampling) -> None:
+    *_, height, width, channels = images.shape
+    fill = np.array(sampling.constant(channels), np.uint8)
+    scratch = np.empty((height + 3) * (width + 2) * channels + 8, np.uint8)
+    native.load("warp_small", images.dtype, channels)(
+        images.ctypes.data, images.size, height, width, flat.ctypes.data, flat.size, *out_size, first, rows,
+        how.modes.ctypes.data, how.matrices.ctypes.data, len(how.modes), fill.ctypes.data,
+        KERNEL_CODES[sampling.kernel], PADDING_CODES[sampling.padding], scratch.ctypes.data, scratch.size,
+    )  # fmt: skip
+
+
+def _fast(image, out, out_size, first, how, sampling, alpha, transformation) -> None:
     in_size = image.shape[:2]
     fill = np.array(sampling.constant(image.shape[2]), np.float32)
-    kernel = native.warp_rows(image.dtype, image.shape[2], alpha)
-    matrix = transformation.pixel_matrix(in_size, out_size, sampling.align_corners)
-    antialias = _antialias_code(sampling, matrix, out_size)
+    kernel = native.load("warp_rows", image.dtype, image.shape[2], alpha)
+    antialias = int(how.antialias[0])
 
-    def warp(strip: np.ndarray, row: int, mode: int, matrix: np.ndarray, table: np.ndarray, low: int) -> None:
+    def warp(strip: np.ndarray, row: int, matrix: np.ndarray, table: np.ndarray, low: int) -> None:
         kernel(
             image.ctypes.data, image.size, *in_size, strip.ctypes.data, strip.size, *out_size, row, len(strip),
-            mode, matrix.ctypes.data, table.ctypes.data, table.size, low, fill.ctypes.data,
+            int(how.modes[0]), matrix.ctypes.data, table.ctypes.data, table.size, low, fill.ctypes.data,
             KERNEL_CODES[sampling.kernel], PADDING_CODES[sampling.padding], sampling.align_corners, antialias,
         )  # fmt: skip
 
-    if matrix is not None:
-        mode = PROJECTIVE if matrix[2, :2].any() else AFFINE
-        warp(out, first, mode, np.ascontiguousarray(matrix).reshape(-1), _NO_TABLE, 0)
+    if how.matrices is not None:
+        warp(out, first, how.matrices[0], _NO_TABLE, 0)
         return
     halo = 0 if antialias == codes.OFF else 1
     for start, stop, low, high in _tiles(first, first + len(out), out_size, halo):
-        table = input_points(transformation, in_size, out_size, sampling.align_corners, low, high)
-        warp(out[start - first : stop - first], start, TABLE, _NO_MATRIX, table, low)
+        table = _table(transformation, in_size, out_size, sampling.align_corners, low, high)
+        warp(out[start - first : stop - first], start, _NO_MATRIX, table, low)
 
 
 def _plain(image, transformation, out, out_size, first, sampling, alpha) -> None:
@@ -79,7 +170,7 @@ def _plain(image, transformation, out, out_size, first, sampling, alpha) -> None
 
     top = 0.0 if image.dtype.kind == "f" else float(np.iinfo(image.dtype).max)
     for start, stop, low, high in _tiles(first, first + len(out), out_size, 1):
-        table = input_points(transformation, image.shape[:2], out_size, sampling.align_corners, low, high)
+        table = _exact_table(transformation, image.shape[:2], out_size, sampling.align_corners, low, high)
         points = table[: -2 * LANES].reshape(high - low, out_size[1], 2)
         generic.sample_table(
             image, points, start - low, out[start - first : stop - first], KERNEL_CODES[sampling.kernel],
@@ -96,40 +187,54 @@ def _tiles(first: int, last: int, out_size: tuple[int, int], halo: int):
         yield start, stop, max(start - halo, 0), min(stop + halo, out_size[0])
 
 
-def input_points(transformation, in_size, out_size, align_corners, low, high) -> np.ndarray:
+def _table(transformation, in_size, out_size, align_corners, low, high) -> np.ndarray:
     """Where output rows low … high - 1 read the input: flat float64 x0, y0, x1, … in input pixels, sixteen points to spare."""
     width = out_size[1]
-    target = np.empty((high - low, width, 2))
-    target[..., 0] = axis_points(np, width, align_corners)
-    target[..., 1] = axis_points(np, out_size[0], align_corners)[low:high, None]
-    points = transformation.points(target)
+    lattice = lattice_for(transformation, in_size, out_size, align_corners)
+    if lattice is not None:
+        table = np.empty((high - low) * width * 2 + 2 * LANES)
+        lattice.fill(table, low, high - low, width)
+        return table
+    if out_size[0] * width <= KEPT_POINTS:
+        return _whole_table(transformation, in_size, out_size, align_corners)[2 * low * width :]
+    return _exact_table(transformation, in_size, out_size, align_corners, low, high)
+
+
+@lru_cache(maxsize=8)
+def _whole_table(transformation, in_size, out_size, align_corners) -> np.ndarray:
+    """Kept, so that one θ over a folder of one size costs its grid once."""
+    return _exact_table(transformation, in_size, out_size, align_corners, 0, out_size[0])
+
+
+def _exact_table(transformation, in_size, out_size, align_corners, low, high) -> np.ndarray:
+    width = out_size[1]
     table = np.zeros((high - low) * width * 2 + 2 * LANES)
+    rows, columns = np.arange(low, high, dtype=float)[:, None], np.arange(width, dtype=float)
     grid = table[: -2 * LANES].reshape(high - low, width, 2)
-    grid[..., 0] = pixel_from_normalised(points[..., 0], in_size[1], align_corners)
-    grid[..., 1] = pixel_from_normalised(points[..., 1], in_size[0], align_corners)
+    grid[:] = exact_points(transformation, in_size, out_size, align_corners, rows, columns)
     return table
 
 
-def _antialias_code(sampling: Sampling, matrix: np.ndarray | None, out_size: tuple[int, int]) -> int:
-    """Off where the kernel never averages, or where no pixel of a map with a matrix can shrink enough to need it."""
-    if sampling.antialias == "off" or sampling.kernel == "nearest":
-        return codes.OFF
+def _antialias_codes(sampling: Sampling, matrices: np.ndarray, out_size: tuple[int, int]) -> np.ndarray:
+    """(N,): off where the kernel never averages, or where no pixel of the map shrinks enough to need it."""
+    code = ANTIALIAS_CODES[sampling.antialias]
+    if code == codes.OFF or sampling.kernel == "nearest":
+        return np.full(len(matrices), codes.OFF)
     threshold = (AUTO if sampling.antialias == "auto" else 1.0) + SLACK
-    if matrix is not None and _steepest(matrix, out_size) <= threshold:
-        return codes.OFF
-    return ANTIALIAS_CODES[sampling.antialias]
+    return np.where(_steepest(matrices, out_size) <= threshold, codes.OFF, code)
 
 
-def _steepest(matrix: np.ndarray, out_size: tuple[int, int]) -> float:
-    """A bound on the largest singular value of the map's Jacobian over the output; exact for affine maps.
+def _steepest(matrices: np.ndarray, out_size: tuple[int, int]) -> np.ndarray:
+    """(N,): a bound on the largest singular value of the Jacobian over the output of (N, 3, 3); exact for affine maps.
 
-    With p = (X/w, Y/w), ∂p/∂u = (∂(X, Y)/∂u - p·∂w/∂u) / w, and numerators and w are extreme at the corners of the output.
+    With p = (X/w, Y/w), ∂p/∂u = (∂(X, Y)/∂u - p·∂w/∂u) / w: p runs over the convex hull of its values at the corners of the
+    output, where w is extreme too, and the numerators are linear in p.
     """
     height, width = out_size
     corners = np.array([(u, v, 1.0) for u in (0, width - 1) for v in (0, height - 1)])
-    X, Y, w = matrix @ corners.T
-    if w.min() * w.max() <= 0:
-        return np.inf
-    # p runs over the convex hull of its values at the corners, and the numerators are linear in p.
-    jacobians = [matrix[:2, :2] - np.outer(p, matrix[2, :2]) for p in np.stack([X / w, Y / w], axis=-1)]
-    return float(max(np.linalg.svd(j, compute_uv=False)[0] for j in jacobians) / np.abs(w).min())
+    X, Y, w = np.moveaxis(matrices @ corners.T, 1, 0)  # (N, 4) each
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = np.stack([X / w, Y / w], axis=-1)
+        jacobians = matrices[:, None, :2, :2] - p[..., :, None] * matrices[:, None, 2:, :2]  # (N, 4, 2, 2)
+        bound = largest_singular_value(jacobians[..., 0], jacobians[..., 1]).max(-1) / np.abs(w).min(-1)
+    return np.where(w.min(-1) * w.max(-1) > 0, bound, np.inf)

@@ -1,25 +1,38 @@
-"""The fast kernel with a C interface, compiled by numba for one depth and number of channels: machine code in an object file.
+"""The kernels with a C interface, compiled by numba for one depth and number of channels: machine code in an object file.
 
-Imported only where no such file is there yet; `native` loads them.
+Imported only where no such file is there yet; `native` loads them. The interfaces are those of `native.ARGUMENTS`.
 """
+
+from collections.abc import Callable
 
 import numba
 import numpy as np
 from numba import carray, types
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from stn_cli.engines.fused import warp_rows
+from stn_cli.engines import fused, lattice_kernels, small
 
-_WHOLE, _REAL, _NARROW = types.int64, types.CPointer(types.float64), types.CPointer(types.float32)
+_WHOLE, _WHOLES = types.int64, types.CPointer(types.int64)
+_REAL, _NARROW, _BYTES = (types.CPointer(t) for t in (types.float64, types.float32, types.uint8))
 
 
-def compiled(dtype: np.dtype, channels: int, alpha: bool) -> tuple[str, bytes]:
-    """(symbol, object file) of `warp_rows` for images of `dtype` with `channels`, the last of them alpha or not.
+def compiled(kernel: str, dtype: np.dtype | None, channels: int, alpha: bool) -> tuple[str, bytes]:
+    """(symbol, object file) of a kernel, for images of `dtype` with `channels`, the last of them alpha or not."""
+    if kernel == "warp_rows":
+        entry, signature = _warp_rows(dtype, channels, alpha)
+    elif kernel == "warp_small":
+        entry, signature = _warp_small(channels)
+    else:
+        entry, signature = {"expand": _expand, "spline": _spline}[kernel]()
+    made = numba.cfunc(signature)(entry)
+    _, _, (machine_code, _) = made._library.serialize_using_object_code()
+    return made._wrapper_name, machine_code
 
-    The C interface is that of `native.ARGUMENTS`.
-    """
+
+def _warp_rows(dtype: np.dtype | None, channels: int, alpha: bool) -> tuple[Callable, types.Type]:
     element = types.CPointer(numba.from_dtype(dtype))
     alpha_flag = (True,) if alpha else ()
+    warp_rows = fused.warp_rows
 
     def entry(
         src, src_size, height, width, out, out_size, out_height, out_width, row0, rows, mode,
@@ -31,10 +44,51 @@ def compiled(dtype: np.dtype, channels: int, alpha: bool) -> tuple[str, bytes]:
             to_fixed_tuple(carray(fill, (channels,)), channels), alpha_flag, kind, padding, corners, antialias,
         )  # fmt: skip
 
-    signature = types.void(
+    return entry, types.void(
         element, _WHOLE, _WHOLE, _WHOLE, element, _WHOLE, _WHOLE, _WHOLE, _WHOLE, _WHOLE, _WHOLE,
         _REAL, _REAL, _WHOLE, _WHOLE, _NARROW, _WHOLE, _WHOLE, types.boolean, _WHOLE,
     )  # fmt: skip
-    made = numba.cfunc(signature)(entry)
-    _, _, (machine_code, _) = made._library.serialize_using_object_code()
-    return made._wrapper_name, machine_code
+
+
+def _warp_small(channels: int) -> tuple[Callable, types.Type]:
+    warp_small = small.warp_small
+
+    def entry(
+        src, src_size, height, width, out, out_size, out_height, out_width, row0, rows, modes, matrices, count, fill,
+        kind, padding, scratch, room,
+    ):  # fmt: skip
+        warp_small(
+            carray(src, (src_size,)), height, width, carray(out, (out_size,)), out_height, out_width, row0, rows,
+            carray(modes, (count,)), carray(matrices, (count, 9)),
+            to_fixed_tuple(carray(fill, (channels,)), channels), kind, padding,
+            carray(scratch, (room,)),
+        )  # fmt: skip
+
+    return entry, types.void(
+        _BYTES, _WHOLE, _WHOLE, _WHOLE, _BYTES, _WHOLE, _WHOLE, _WHOLE, _WHOLE, _WHOLE,
+        _WHOLES, _REAL, _WHOLE, _BYTES, _WHOLE, _WHOLE, _BYTES, _WHOLE,
+    )  # fmt: skip
+
+
+def _expand() -> tuple[Callable, types.Type]:
+    expand = lattice_kernels.expand
+
+    def entry(nodes, down, across, weights, step, line, low, rows, width, table):
+        expand(
+            carray(nodes, (down, across, 2)), carray(weights, (4, step)), carray(line, (2, across)), low, rows, width,
+            carray(table, (2 * rows * width,)),
+        )  # fmt: skip
+
+    return entry, types.void(_REAL, _WHOLE, _WHOLE, _REAL, _WHOLE, _REAL, _WHOLE, _WHOLE, _WHOLE, _REAL)
+
+
+def _spline() -> tuple[Callable, types.Type]:
+    spline = lattice_kernels.spline
+
+    def entry(points, count, controls, number, coefficients, out):
+        spline(
+            carray(points, (count, 2)), carray(controls, (number, 2)), carray(coefficients, (number + 3, 2)),
+            carray(out, (count, 2)),
+        )  # fmt: skip
+
+    return entry, types.void(_REAL, _WHOLE, _REAL, _WHOLE, _REAL, _REAL)

@@ -24,12 +24,19 @@ import platformdirs
 
 _POINTER, _WHOLE = ctypes.c_void_p, ctypes.c_int64
 
-# src, its elements, H, W; out, its elements, H', W'; first row, rows; mode, matrix, table, its elements, the table's first row;
-# fill; kernel, padding, align_corners, antialias
-ARGUMENTS = (
-    *(_POINTER, _WHOLE, _WHOLE, _WHOLE, _POINTER, _WHOLE, _WHOLE, _WHOLE, _WHOLE, _WHOLE),
-    *(_WHOLE, _POINTER, _POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE, _WHOLE, ctypes.c_bool, _WHOLE),
-)
+# What the kernels take, in the order of `entries`; an array is its address, followed by its elements where they vary.
+ARGUMENTS = {
+    "warp_rows": (
+        *(_POINTER, _WHOLE, _WHOLE, _WHOLE, _POINTER, _WHOLE, _WHOLE, _WHOLE, _WHOLE, _WHOLE),
+        *(_WHOLE, _POINTER, _POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE, _WHOLE, ctypes.c_bool, _WHOLE),
+    ),
+    "warp_small": (
+        *(_POINTER, _WHOLE, _WHOLE, _WHOLE, _POINTER, _WHOLE, _WHOLE, _WHOLE, _WHOLE, _WHOLE),
+        *(_POINTER, _POINTER, _WHOLE, _POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE),
+    ),
+    "expand": (_POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE, _POINTER, _WHOLE, _WHOLE, _WHOLE, _POINTER),
+    "spline": (_POINTER, _WHOLE, _POINTER, _WHOLE, _POINTER, _POINTER),
+}
 
 _lock = Lock()
 _listeners: list[Callable[[str], None]] = []
@@ -53,18 +60,19 @@ def cache_root() -> Path:
 
 
 @cache
-def warp_rows(dtype: np.dtype, channels: int, alpha: bool) -> Callable[..., None]:
-    """The kernel `fused.warp_rows` for this depth and these channels, taking `ARGUMENTS`. Compiles it where needed."""
-    name = f"warp-{dtype.name}-{channels}{'a' if alpha else ''}-{_digest()}.o"
+def load(kernel: str, dtype: np.dtype | None = None, channels: int = 0, alpha: bool = False) -> Callable[..., None]:
+    """A kernel of `ARGUMENTS`, for images of that depth and these channels where it reads images. Compiles it if needed."""
+    kind = f"-{dtype.name}-{channels}{'a' if alpha else ''}" if dtype is not None else ""
+    name = f"{kernel}{kind}-{_digest()}.o"
     with _lock:
         found = _read(cache_root() / name)
         if found is None:
             announce()
             from stn_cli.engines.entries import compiled
 
-            found = compiled(dtype, channels, alpha)
+            found = compiled(kernel, dtype, channels, alpha)
             _write(cache_root() / name, *found)
-        return ctypes.CFUNCTYPE(None, *ARGUMENTS)(_linked(*found))
+        return ctypes.CFUNCTYPE(None, *ARGUMENTS[kernel])(_linked(*found))
 
 
 @cache

@@ -50,6 +50,8 @@ def test_every_way_of_sampling_is_the_definition(kernel, padding, dtype):
     for name, corners, antialias, (channels, alpha) in itertools.product(
         MAPS, (False, True), ("off", "auto", "on"), LAYOUTS[dtype]
     ):
+        if (corners and antialias != "off") or (antialias == "on" and name != "shrink"):
+            continue
         image = picture(rng, dtype, channels)
         sampling = how(kernel, padding, corners, antialias, channels, dtype)
         map_ = transformation(name)

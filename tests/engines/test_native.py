@@ -13,7 +13,7 @@ from stn_cli.core.sampling import Sampling
 from stn_cli.engines import native
 from stn_cli.engines.cpu import CpuEngine
 
-SIZE = (40, 50)
+SIZE = (70, 80)
 
 
 def warped(image: np.ndarray) -> np.ndarray:
@@ -30,7 +30,7 @@ def image() -> np.ndarray:
 def kept(image):
     """The object file of the RGB kernel, which the cache holds once `warped` has run."""
     warped(image)
-    (path,) = native.cache_root().glob(f"warp-uint8-3-{native._digest()}.o")
+    (path,) = native.cache_root().glob(f"warp_rows-uint8-3-{native._digest()}.o")
     return path
 
 
