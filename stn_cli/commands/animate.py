@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from stn_cli.draw.scene import Scene, Stage
     from stn_cli.draw.subject import Subject
 
-SceneName = Literal[
-    "reverse", "forward", "grid", "bilinear", "wiggle-grid", "wiggle-pixel", "gradient", "theta", "module", "training"
-]
+SCENES = (
+    "reverse", "forward", "grid", "bilinear", "wiggle-grid", "wiggle-pixel", "gradient", "theta", "module", "training",
+)  # fmt: skip
 FILM = "The film"
 SUFFIXES = (".gif", ".mp4", ".webm", ".webp", ".apng", ".html")
-SMALLEST, LARGEST = 160, 7680  # pixels a side
+SMALLEST, LARGEST = 120, 7680  # pixels a side
 MOST_FRAMES = 5000
 
 
@@ -29,7 +29,7 @@ def animate(
     where: ThetaOptions,
     how: SamplingOptions,
     scene: Annotated[
-        SceneName | None, typer.Argument(metavar="SCENE", help="What to show; see below.", show_default="reverse")
+        str | None, typer.Argument(metavar="SCENE", help="What to show; see above.", show_default="reverse")
     ] = None,
     image: Annotated[
         Path | None,
@@ -103,6 +103,8 @@ def animate(
         _everything(all_, scene, image, out, frame, where, how, stage, fps, seconds, loop, existing)
         return
     name = scene or "reverse"
+    if name not in SCENES:
+        raise OptionError("SCENE", name, f"choose one of {', '.join(SCENES)}")
     target = _target(out, frame, existing)
     from stn_cli.draw.film import Film
 
@@ -166,7 +168,7 @@ def _enough(count: int, seconds: float | None, fps: float) -> None:
 
 
 def _scene(name: str, image: Path | None, where: ThetaOptions, how: SamplingOptions, stage: "Stage") -> "Scene":
-    from stn_cli.draw.scenes import SCENES
+    from stn_cli.draw.scenes import SCENES as scenes  # noqa: N811
 
     if name == "training":
         from stn_cli.draw.history import read_history
@@ -177,7 +179,7 @@ def _scene(name: str, image: Path | None, where: ThetaOptions, how: SamplingOpti
         if _theta_given(where):
             raise OptionError("SCENE", name, "takes θ from the run: give no θ")
         return Training(read_history(image), stage)
-    return SCENES[name](_subject(name, image, where, how), stage)
+    return scenes[name](_subject(name, image, where, how), stage)
 
 
 def _subject(name: str, image: Path | None, where: ThetaOptions, how: SamplingOptions) -> "Subject":
@@ -273,13 +275,14 @@ def _everything(
     """Every scene that applies as a GIF, the page, and an index of them all."""
     from stn_cli.draw.film import Film
     from stn_cli.draw.index import Entry, index_page
-    from stn_cli.draw.scenes import SCENES
     from stn_cli.folders.atomic import replacing
 
     if out is not None or frame is not None:
         raise OptionError(
             "--out" if out is not None else "--frame", out or frame, "--all DIR says where, and makes all frames"
         )
+    if scene is not None and image is None:
+        scene, image = None, Path(scene)  # the only argument is the image
     if scene is not None:
         raise OptionError("SCENE", scene, "--all makes every scene: name none")
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and existing == "fail")):

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from stn_cli.draw.film import Advance, Film
+from stn_cli.draw.film import TICK, Advance, Film
 from stn_cli.draw.palette import Palette
 
 Writer = Callable[[Film, BinaryIO, Advance], None]
@@ -19,11 +19,24 @@ SURVEY = 12  # frames looked at for the palette
 
 def write_gif(film: Film, file: BinaryIO, advance: Advance) -> None:
     """GIF with one palette for all frames, so that nothing flickers; only what changes is stored."""
-    survey = [film.frame(k / (SURVEY - 1)) for k in range(SURVEY)]
-    palette = Palette.of(survey, film.scene.theme)
-    frames = (palette.apply(frame) for frame in film.frames(advance))
-    options = {} if not film.loop else {"loop": 0}
-    _save_all(frames, film, file, "GIF", disposal=1, optimize=False, **options)
+    import av
+
+    palette = Palette.of([film.frame(k / (SURVEY - 1)) for k in range(SURVEY)], film.scene.theme)
+    colours = np.insert(palette.colours, 0, 255, axis=1)  # alpha first
+    durations = film.durations
+    hundredths = Fraction(1, 100)
+    options = {"loop": "0" if film.loop else "-1", "final_delay": str(durations[-1] // TICK)}
+    with av.open(file, "w", format="gif", options=options) as target:
+        stream = target.add_stream("gif", rate=100)
+        stream.pix_fmt, stream.time_base = "pal8", hundredths
+        stream.width, stream.height = film.scene.stage.width, film.scene.stage.height
+        start = 0
+        for picture, duration in zip(film.frames(advance), durations, strict=True):
+            frame = av.VideoFrame.from_ndarray((palette.indices(picture), colours), format="pal8")
+            frame.pts, frame.time_base = start // TICK, hundredths
+            start += duration
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode(None))
 
 
 def write_webp(film: Film, file: BinaryIO, advance: Advance) -> None:
@@ -54,22 +67,20 @@ def _save_all(frames: Iterator[Image.Image], film: Film, file: BinaryIO, kind: s
 def write_mp4(film: Film, file: BinaryIO, advance: Advance) -> None:
     """H.264 in a form that every browser and slide program plays."""
     options = {"crf": "18", "preset": "medium", "tune": "animation"}
-    _write_video(film, file, advance, "mp4", "libx264", options, {"movflags": "+faststart"})
+    _write_video(film, file, advance, "mp4", "libx264", options)
 
 
 def write_webm(film: Film, file: BinaryIO, advance: Advance) -> None:
     options = {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}
-    _write_video(film, file, advance, "webm", "libvpx-vp9", options, {})
+    _write_video(film, file, advance, "webm", "libvpx-vp9", options)
 
 
-def _write_video(
-    film: Film, file: BinaryIO, advance: Advance, kind: str, codec: str, options: dict, container: dict
-) -> None:
+def _write_video(film: Film, file: BinaryIO, advance: Advance, kind: str, codec: str, options: dict) -> None:
     """A constant frame rate; standing frames are repeated."""
     import av
 
     rate = Fraction(film.fps).limit_denominator(1001)
-    with av.open(file, "w", format=kind, options=container) as target:
+    with av.open(file, "w", format=kind) as target:
         stream = target.add_stream(codec, rate=rate, options=options)
         stream.pix_fmt = "yuv420p"
         elapsed, shown = 0, 0
