@@ -215,3 +215,22 @@ def test_a_device_that_is_not_there(capsys):
 def test_cpu_and_cuda_gradients_agree(capsys):
     code, out, _ = run(capsys, "--device", "cuda", "--family", "affine", "--kernel", "bilinear")
     assert code == 0, out
+
+
+def test_through_a_trained_net(capsys, tmp_path):
+    """A checkpoint's transformer, by its input and by the parameters of its localisation net."""
+    from stn_cli.learn import checkpoint
+    from stn_cli.learn.networks import build, design
+
+    path = tmp_path / "model.safetensors"
+    net = build(design("st-fcn", 12), seed=0)
+    with torch.no_grad():  # away from the identity, where every sample lies on a kink
+        net.localisation.regression.bias += 0.07
+    checkpoint.save(path, net, "digits", "R", {})
+    code, out, err = run(capsys, "--net", str(path))
+    assert code == 0, out + err
+    assert "parameters → V" in out
+    bare = tmp_path / "cnn.safetensors"
+    checkpoint.save(bare, build(design("cnn", 16), seed=0), "digits", "R", {})
+    code, _, err = run(capsys, "--net", str(bare))
+    assert (code, "no spatial transformer" in err) == (2, True)
