@@ -48,11 +48,14 @@ def unpack(path: Path) -> bytes:
         with path.open("rb") as raw:
             zipped = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            content = gzip.GzipFile(fileobj=raw).read(MOST_BYTES + 1) if zipped else raw.read(MOST_BYTES + 1)
+            stream = gzip.GzipFile(fileobj=raw) if zipped else raw
+            content = bytearray()  # in pieces: asked for all at once, the buffer is made before a byte is read
+            while len(content) <= MOST_BYTES and (piece := stream.read(1 << 20)):
+                content += piece
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise FileError(path, f"damaged gzip file ({error})") from error
     except OSError as error:
         raise FileError(path, error.strerror or str(error)) from error
     if len(content) > MOST_BYTES:
         raise FileError(path, f"larger than {MOST_BYTES // 2**20} MiB unpacked; not a data set of 28×28 digits")
-    return content
+    return bytes(content)
