@@ -32,7 +32,8 @@ def read_manifest(path: Path) -> list[Row]:
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError("--out", path, f"is not a manifest that stn wrote ({error})") from error
     rows = []
-    for number, line in enumerate(text.splitlines(), 1):
+    lines = text.split("\n")  # not splitlines: a file name may hold a line separator of Unicode's
+    for number, line in enumerate(lines[:-1] if not lines[-1] else lines, 1):
         row = _row(line)
         if row is None:
             raise OptionError("--out", path, f"is not a manifest that stn wrote (line {number}); choose another folder")
@@ -64,46 +65,48 @@ class Journal:
             read_manifest(manifest)
         self._path = manifest.with_name(own_name("journal"))
         self._file: int | None = None
+        self._closed = self._torn = False
         self._lock = Lock()
-        self._rows: dict[str, Row] = {}
-        self._merge(left_behind(manifest.parent, "journal"), {})
+        self._merge(left_behind(manifest.parent, "journal"))
 
     def add(self, row: Mapping[str, Any], temporary: Path) -> None:
         """Note the row of an output that stands ready under its temporary name and is about to be renamed."""
-        line = _line({**row, "temporary": temporary.relative_to(self.manifest.parent).as_posix()})
-        with self._lock:
-            if self._file is None:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-                self._file = os.open(self._path, flags, 0o666)
-            self._rows[row["output"]] = dict(row)
-            while line:
-                line = line[os.write(self._file, line) :]
+        self._write(_line({**row, "temporary": temporary.relative_to(self.manifest.parent).as_posix()}))
 
     def forget(self, output: str) -> None:
         """The rename did not come about."""
-        with self._lock:
-            self._rows.pop(output, None)
+        self._write(_line({"source": "", "output": output, "temporary": None}))
 
     def close(self) -> None:
         """Merge the rows into the manifest. Raises `FileError`; the journal then stays for the next run."""
         with self._lock:
+            self._closed = True
             if self._file is None:
                 return
             os.close(self._file)
             self._file = None
-            rows = self._rows
-        self._merge([self._path], rows)
+        self._merge([self._path])
 
-    def _merge(self, journals: list[Path], rows: dict[str, Row]) -> None:
-        folder = self.manifest.parent
+    def _write(self, line: bytes) -> None:
+        with self._lock:
+            if self._closed:
+                raise ValueError("the journal is closed")
+            if self._file is None:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+                self._file = os.open(self._path, flags, 0o666)
+            line = b"\n" + line if self._torn else line
+            self._torn = True  # unless all of it gets onto the disk
+            while line:
+                line = line[os.write(self._file, line) :]
+            self._torn = False
+
+    def _merge(self, journals: list[Path]) -> None:
         if not journals:
             return
-        with _locked(folder):
+        with _locked(self.manifest.parent):
             merged = {row["output"]: row for row in (read_manifest(self.manifest) if self.manifest.exists() else [])}
             for journal in journals:
-                if journal != self._path:
-                    merged |= _recovered(journal)
-            merged |= {output: row for output, row in rows.items() if (folder / output).is_file()}
+                merged |= _finished(journal)
             if merged:
                 write_manifest(self.manifest, merged.values())
             for journal in journals:
@@ -111,16 +114,18 @@ class Journal:
                     journal.unlink()
 
 
-def _recovered(journal: Path) -> dict[str, Row]:
-    """What a dead run finished, by output. A temporary file that is still there was never renamed; the last line may be torn."""
+def _finished(journal: Path) -> dict[str, Row]:
+    """What a run finished, by output. A temporary file that is still there was never renamed; any line may be torn."""
     folder = journal.parent
-    rows = {}
-    for line in journal.read_text("utf-8", errors="replace").splitlines():
+    rows: dict[str, Row] = {}
+    for line in journal.read_text("utf-8", errors="replace").split("\n"):
         row = _row(line)
-        if row is None or not isinstance(row.get("temporary"), str):
+        if row is None or "temporary" not in row:
             continue
-        temporary, output = folder / row.pop("temporary"), folder / row["output"]
-        if output.is_file() and (not temporary.exists() or temporary.samefile(output)):
+        temporary, output = row.pop("temporary"), folder / row["output"]
+        if not isinstance(temporary, str):
+            rows.pop(row["output"], None)
+        elif output.is_file() and (not (folder / temporary).exists() or (folder / temporary).samefile(output)):
             rows[row["output"]] = row
     return rows
 

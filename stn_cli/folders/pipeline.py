@@ -15,7 +15,7 @@ from stn_cli.errors import FileError, StnError
 from stn_cli.folders.atomic import clean, replacing
 from stn_cli.folders.codecs import CodecError, Reading, encode, read
 from stn_cli.folders.codecs import reason as in_words
-from stn_cli.folders.manifest import Journal, Row
+from stn_cli.folders.manifest import Journal
 from stn_cli.folders.picture import Picture
 from stn_cli.folders.plan import Job, Plan
 from stn_cli.folders.room import Room
@@ -32,12 +32,12 @@ _DISK = (errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC))
 class Results:
     """What came of a plan, each part in the plan's order.
 
-    `done` are the manifest's rows. `skipped` were there already. `failed` could not be read, warped or written.
+    `done` were written (the manifest says how). `skipped` were there already. `failed` could not be read, warped or written.
     `stopped` is why the run ended before its plan (the disk is full), else None. `notes` are things that were left behind
     in a picture that was written, each with its name.
     """
 
-    done: list[Row] = field(default_factory=list)
+    done: list[Job] = field(default_factory=list)
     skipped: list[Job] = field(default_factory=list)
     failed: list[FileError] = field(default_factory=list)
     notes: list[tuple[Job, str]] = field(default_factory=list)
@@ -59,14 +59,18 @@ class _Stopped(Exception):  # noqa: N818  # no error
     """This worker is to end."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Outcome:
-    job: Job
-    row: Row | None = None
+    job: Job | None
+    written: bool = False
     failed: FileError | None = None
     notes: tuple[str, ...] = ()
     fatal: BaseException | None = None
     full: bool = False
+
+
+# What is kept of the many of which there is nothing to say; rows go into the journal, so that memory does not grow with a run.
+_WRITTEN = _Outcome(None, written=True)
 
 
 def run(
@@ -93,20 +97,23 @@ def run(
     journal = Journal(plan.manifest) if plan.manifest else None
     _tidy(plan)
     crew = _Crew(plan, warp, reading or Reading(), quality, background, journal)
-    outcomes: dict[Job, _Outcome] = {}
+    outcomes: dict[Job, _Outcome | None] = dict.fromkeys(plan.jobs)
 
-    def take(outcome: _Outcome) -> None:
-        outcomes[outcome.job] = outcome
-        if on_progress is not None:
-            on_progress(len(outcomes), len(plan.jobs), outcome.job, outcome.failed)
+    def take(outcome: _Outcome) -> Job:
+        job = outcome.job
+        assert job is not None
+        outcomes[job] = _WRITTEN if outcome.written and not outcome.notes else outcome
+        return job
 
     interrupted = False
     with _terminable():
         try:
-            for outcome in crew.outcomes(workers or cpus()):
+            for finished, outcome in enumerate(crew.outcomes(workers or cpus()), 1):
                 if outcome.fatal is not None:
                     raise outcome.fatal
-                take(outcome)
+                job = take(outcome)
+                if on_progress is not None:
+                    on_progress(finished, len(plan.jobs), job, outcome.failed)
                 if outcome.full:
                     break
         except KeyboardInterrupt:
@@ -115,7 +122,7 @@ def run(
             with _undisturbed():
                 for outcome in crew.stop():
                     if outcome.fatal is None:
-                        outcomes[outcome.job] = outcome
+                        take(outcome)
                 unwritten = _close(journal)
     results = _results(plan, outcomes)
     results.failed += unwritten
@@ -146,18 +153,18 @@ def _tidy(plan: Plan) -> None:
     clean({job.target.parent for job in plan.jobs} | {plan.folder})
 
 
-def _results(plan: Plan, outcomes: Mapping[Job, _Outcome]) -> Results:
+def _results(plan: Plan, outcomes: Mapping[Job, _Outcome | None]) -> Results:
     results = Results(skipped=list(plan.skipped))
     for job in plan.jobs:
-        outcome = outcomes.get(job)
+        outcome = outcomes[job]
         if outcome is None:
             continue
         if outcome.failed is not None:
             results.failed.append(outcome.failed)
-        elif outcome.row is None:
-            results.skipped.append(job)
+        elif outcome.written:
+            results.done.append(job)
         else:
-            results.done.append(outcome.row)
+            results.skipped.append(job)
         results.notes += [(job, note) for note in outcome.notes]
         if outcome.full:
             results.stopped = outcome.failed
@@ -265,7 +272,7 @@ class _Crew:
         except OSError as error:
             failed = FileError(job.target, f"cannot be written ({in_words(error)})")
             return _Outcome(job, failed=failed, full=error.errno in _DISK)
-        return _Outcome(job, row, notes=picture.notes)
+        return _Outcome(job, written=True, notes=picture.notes)
 
     def _make_folder(self, job: Job) -> None:
         parent = job.target.parent

@@ -54,6 +54,9 @@ def check(source: Path, out: Path, sources: int, **kept: object) -> dict:
     assert not [line for line in lines if not line.startswith(ours)], lines
     errors = [line for line in lines if line.startswith("stn: ") and not line.startswith("stn: note: ")]
     assert len(errors) == len(failed), lines
+    print(
+        f"{sources} files: {summary['warped']} warped, {len(failed)} named; peak {memory:.0f} MiB, {summary['seconds']} s"
+    )
     assert memory < MOST_MIB
     rows = read_manifest(out / "manifest.jsonl")
     written = sorted(p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file())

@@ -23,11 +23,11 @@ def written(folder: Path, name: str) -> Path:
 
 
 def test_rows_round_trip(tmp_path: Path) -> None:
-    rows = [row("ü.png", theta=[0.1, 1 / 3, 5e-324, -0.0]), row("b\n.png"), row("\udcff.png")]
+    rows = [row("ü.png", theta=[0.1, 1 / 3, 5e-324, -0.0]), row("b\n.png"), row("\udcff.png"), row("c\u2028\x85.png")]
     write_manifest(tmp_path / "manifest.jsonl", rows)
     assert read_manifest(tmp_path / "manifest.jsonl") == sorted(rows, key=lambda r: str(r["source"]))
     assert "ü.png" in (tmp_path / "manifest.jsonl").read_text("utf-8", errors="surrogatepass")
-    assert (tmp_path / "manifest.jsonl").read_bytes().count(b"\n") == 3
+    assert (tmp_path / "manifest.jsonl").read_bytes().count(b"\n") == 4
 
 
 @pytest.mark.parametrize("text", ["{", "[1]\n", '{"source": "a"}\n', '{"source": 1, "output": "b"}\n', "\xff"])

@@ -39,9 +39,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+mirror_row = {"family": "affine", "theta": [-1.0, 0, 0, 0, 1, 0]}
+
+
 def mirror(picture, job):
     frames = [f.with_pixels(np.ascontiguousarray(f.pixels[:, ::-1])) for f in picture.frames]
-    return picture.with_frames(frames), {"family": "affine", "theta": [-1.0, 0, 0, 0, 1, 0]}
+    return picture.with_frames(frames), mirror_row
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -57,12 +60,14 @@ def test_bytes_do_not_depend_on_the_threads(folder: Path, workers: int) -> None:
         workers=workers,
         on_progress=lambda done, total, job, error: seen.append((done, total, error)),
     )
-    assert [row["source"] for row in results.done] == sorted(n for n in files(folder / "in"))
+    assert [job.name for job in results.done] == sorted(n for n in files(folder / "in"))
     assert seen == [(i, 12, None) for i in range(1, 13)]
     alone = run(make_plan([folder / "in"], folder / "alone"), mirror, workers=1)
-    assert alone.done == results.done
+    assert [job.name for job in alone.done] == [job.name for job in results.done]
     assert files(folder / "alone") == files(folder / "out")
-    assert read_manifest(folder / "out" / "manifest.jsonl") == results.done
+    rows = read_manifest(folder / "out" / "manifest.jsonl")
+    assert [row["source"] for row in rows] == [job.name for job in results.done]
+    assert rows[0] == {**mirror_row, "source": "01.png", "output": "01.png", "format": "png"}
 
 
 def test_pixels_arrive(folder: Path) -> None:
@@ -95,7 +100,7 @@ def test_failures_are_collected_and_the_rest_goes_on(folder: Path) -> None:
         "text.jpg",
     ]
     assert all("\n" not in str(error) for error in results.failed)
-    assert sorted(files(folder / "out")) == sorted([*(r["output"] for r in results.done), "manifest.jsonl"])
+    assert sorted(files(folder / "out")) == sorted([*(job.output for job in results.done), "manifest.jsonl"])
 
 
 def test_a_failing_file_makes_no_folder(folder: Path) -> None:
