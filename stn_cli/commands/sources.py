@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from stn_cli.commands.options import ThetaOptions
 from stn_cli.core import words
@@ -33,7 +33,9 @@ class View:
 
 
 class Source(ABC):
-    """Makes θ for one picture."""
+    """Makes θ for one picture. `looks` says whether it must see the pixels for that."""
+
+    looks: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, view: View) -> "Transformation": ...
@@ -242,6 +244,7 @@ def _theta_file(options: ThetaOptions) -> Source:
 class FromNet(Source):
     """A localisation net: it looks at each picture."""
 
+    looks = True
     net: "ThetaNet"
 
     def __call__(self, view: View) -> "Transformation":

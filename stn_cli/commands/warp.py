@@ -153,6 +153,9 @@ def warp(
             if failed is not None:
                 say(f"stn: {failed}")
 
+        def reading(job: "Job") -> Reading:
+            return Reading(max_pixels or MAX_PIXELS, indices=True, shrink=lambda size: warper.shrink(job, size))
+
         def one(picture: Any, job: "Job") -> Any:
             warped, said = warper(picture, job)
             if sheet is not None:
@@ -163,7 +166,7 @@ def warp(
             results = run(
                 plan,
                 one,
-                reading=Reading(max_pixels=max_pixels or MAX_PIXELS, indices=True),
+                reading=reading,
                 quality=quality if quality is not None else replayed.get("quality"),
                 background=chosen.fill.background() if chosen.fill is not None else None,
                 workers=jobs,

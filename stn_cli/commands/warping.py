@@ -1,7 +1,7 @@
 """One picture through the transformer: θ from its source, the engine, and what the manifest says of it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,11 @@ from stn_cli.commands.options import SamplingOptions
 from stn_cli.commands.options import size as parse_size
 from stn_cli.commands.sources import Source, View
 from stn_cli.core.coordinates import Size
+from stn_cli.core.reduction import reduction
 from stn_cli.core.sampling import Sampling
 from stn_cli.core.transformation import Transformation
 from stn_cli.engines import Engine
-from stn_cli.errors import OptionError
+from stn_cli.errors import OptionError, StnError
 from stn_cli.folders.colour import Colour
 from stn_cli.folders.colour import parse as parse_colour
 from stn_cli.folders.outside import padded
@@ -93,7 +94,21 @@ class Warper:
         pages = rows[0] if all(row == rows[0] for row in rows) else {"pages": rows}
         return picture.with_frames(frames), {**pages, "sampling": how.row()}
 
+    def shrink(self, job: Job, size: Size) -> int:
+        """How far the decoder may reduce the picture of `job`, `size` (height, width) in the file: see `core.reduction`."""
+        said = self.source.settings(job.name)
+        how = How.chosen(self.options, said.get("sampling", {}))
+        if self.source.looks or how.align_corners or how.antialias == "off" or how.kernel == "nearest":
+            return 1
+        out_size = self._out_size(size, _of_page(said, 0))
+        try:
+            return reduction(self.source(View(job.name, size, out_size, how.align_corners)), size, out_size)
+        except StnError:
+            return 1  # it will be raised again, and told, when the picture is warped
+
     def _warped(self, frame: Frame, made: Transformation, out_size: Size, sampling: Sampling) -> np.ndarray:
+        if frame.reduced > 1:  # what is left to be averaged may be less than `auto` asks for
+            sampling = replace(sampling, antialias="on")
         return self.engine.warp(frame.pixels, made, out_size, sampling, alpha=frame.alpha)
 
     def _out_size(self, in_size: Size, said: Mapping[str, Any]) -> Size:

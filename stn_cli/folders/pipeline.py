@@ -77,7 +77,7 @@ def run(
     plan: Plan,
     warp: Warp,
     *,
-    reading: Reading | None = None,
+    reading: Callable[[Job], Reading] = lambda job: Reading(),
     quality: int | None = None,
     background: tuple[int, int, int] | None = None,
     workers: int | None = None,
@@ -96,7 +96,7 @@ def run(
     started = time.monotonic()
     journal = Journal(plan.manifest) if plan.manifest else None
     _tidy(plan)
-    crew = _Crew(plan, warp, reading or Reading(), quality, background, journal)
+    crew = _Crew(plan, warp, reading, quality, background, journal)
     outcomes: dict[Job, _Outcome | None] = dict.fromkeys(plan.jobs)
 
     def take(outcome: _Outcome) -> Job:
@@ -179,7 +179,7 @@ class _Crew:
         self,
         plan: Plan,
         warp: Warp,
-        reading: Reading,
+        reading: Callable[[Job], Reading],
         quality: int | None,
         background: tuple[int, int, int] | None,
         journal: Journal | None,
@@ -238,7 +238,7 @@ class _Crew:
     def _outcome(self, job: Job) -> _Outcome:
         try:
             with self._room.share() as admit:
-                return self._one(job, replace(self.reading, admit=admit))
+                return self._one(job, replace(self.reading(job), admit=admit))
         except FileError as error:
             return _Outcome(job, failed=error)
         except StnError as error:

@@ -264,6 +264,6 @@ def test_pictures_wait_for_room() -> None:
 
 
 def test_the_limit_on_pixels_is_obeyed(folder: Path) -> None:
-    results = run(make_plan([folder / "in"], folder / "out"), mirror, reading=Reading(max_pixels=20 * 30))
+    results = run(make_plan([folder / "in"], folder / "out"), mirror, reading=lambda job: Reading(max_pixels=20 * 30))
     assert len(results.done) == 1
     assert all("--max-pixels 600" in error.reason for error in results.failed)
