@@ -35,6 +35,7 @@ test-all: $(READY_TEST) lint
 lint: $(READY_TEST)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/pyright
 
 docs: $(READY_TEST)
 	$(BIN)/python docs/make_reference.py

@@ -20,7 +20,7 @@ from PIL import Image
 from stn_cli.draw import text as typeset
 from stn_cli.draw.theme import Theme
 
-Point = Sequence[float]
+Point = Sequence[float] | np.ndarray
 FAR = 1e5  # beyond any sheet, near enough for the renderer's 32-bit coordinates
 
 

@@ -46,7 +46,10 @@ def between(end: Transformation, share: float, size: Size) -> Transformation:
 
 
 def _turned(theta: np.ndarray, name: str, share: float, size: Size) -> np.ndarray | None:
-    end = make(name).matrix(theta)[0]
+    matrices = make(name).matrix(theta)
+    if matrices is None:
+        return None
+    end = matrices[0]
     # A similarity is one of the normalised square, whatever the picture's shape.
     frame = np.diag([size[1], size[0]] if name != "similarity" else [1, 1]).astype(float)
     linear = frame @ end[:2, :2] @ np.linalg.inv(frame)

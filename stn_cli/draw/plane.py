@@ -5,6 +5,7 @@ every sampling grid that will be shown.
 """
 
 from dataclasses import dataclass
+from typing import SupportsFloat
 
 import numpy as np
 
@@ -39,9 +40,9 @@ class View:
         points = np.asarray(points, dtype=np.float64)
         return (points - self.window[:2]) * self.zoom + self.box[:2]
 
-    def at_pixel(self, column: float, row: float) -> tuple[float, float]:
+    def at_pixel(self, column: SupportsFloat, row: SupportsFloat) -> tuple[float, float]:
         """The centre of a pixel on the sheet."""
-        x, y = self.at_edges(np.array([column + 0.5, row + 0.5]))
+        x, y = self.at_edges(np.array([float(column) + 0.5, float(row) + 0.5]))
         return float(x), float(y)
 
     def cell(self, column: float, row: float) -> tuple[float, float, float, float]:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, SupportsFloat
 
 import numpy as np
 
@@ -161,9 +161,9 @@ def ink_on(pixel: np.ndarray | int) -> str:
     return "#000000" if luminance > 140 else "#ffffff"
 
 
-def number(value: float, digits: int = 2) -> str:
+def number(value: SupportsFloat, digits: int = 2) -> str:
     """A number with a true minus sign and a fixed count of digits, never "-0.00"."""
-    text = f"{value:.{digits}f}"
+    text = f"{float(value):.{digits}f}"
     if float(text) == 0:
         text = text.lstrip("-")
     return text.replace("-", "−")

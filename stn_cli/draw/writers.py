@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -27,12 +27,13 @@ def write_gif(film: Film, file: BinaryIO, advance: Advance) -> None:
     hundredths = Fraction(1, 100)
     options = {"loop": "0" if film.loop else "-1", "final_delay": str(durations[-1] // TICK)}
     with av.open(file, "w", format="gif", options=options) as target:
-        stream = target.add_stream("gif", rate=100)
+        stream: Any = target.add_stream("gif", rate=100)
         stream.pix_fmt, stream.time_base = "pal8", hundredths
         stream.width, stream.height = film.scene.stage.width, film.scene.stage.height
         start = 0
         for picture, duration in zip(film.frames(advance), durations, strict=True):
-            frame = av.VideoFrame.from_ndarray((palette.indices(picture), colours), format="pal8")
+            mapped: Any = (palette.indices(picture), colours)  # a pair, for this one format
+            frame = av.VideoFrame.from_ndarray(mapped, format="pal8")
             frame.pts, frame.time_base = start // TICK, hundredths
             start += duration
             target.mux(stream.encode(frame))
@@ -81,7 +82,7 @@ def _write_video(film: Film, file: BinaryIO, advance: Advance, kind: str, codec:
 
     rate = Fraction(film.fps).limit_denominator(1001)
     with av.open(file, "w", format=kind) as target:
-        stream = target.add_stream(codec, rate=rate, options=options)
+        stream: Any = target.add_stream(codec, rate=rate, options=options)
         stream.pix_fmt = "yuv420p"
         elapsed, shown = 0, 0
         for picture, duration in zip(film.frames(advance), film.durations, strict=True):

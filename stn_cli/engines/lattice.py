@@ -99,7 +99,7 @@ def _between(nodes: np.ndarray, v: float, u: float) -> np.ndarray:
         else:
             w = _weights(np.array([t]))[:, 0]
             count = len(nodes) - 3
-            mixed = sum(w[k] * nodes[k : k + count] for k in range(4))
+            mixed = np.sum([w[k] * nodes[k : k + count] for k in range(4)], axis=0)
             nodes = np.concatenate([mixed, mixed[-1:]])  # the cell after the last is not judged here
         nodes = np.moveaxis(nodes, 0, axis)
     return nodes

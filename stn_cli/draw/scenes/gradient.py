@@ -1,5 +1,7 @@
 """The gradient flows back: from V through the sampler to U and the grid, to θ, into the localisation net (seed 5)."""
 
+from typing import SupportsFloat
+
 import numpy as np
 
 from stn_cli.core.transformation import Transformation
@@ -249,8 +251,8 @@ def grid_backward(transformation: Transformation, dL_dgrid: np.ndarray, align_co
     return torch.autograd.grad(grid, theta, given)[0].numpy()
 
 
-def _short(value: float) -> str:
-    return number(value, 1 if abs(value) < 100 else 0)
+def _short(value: SupportsFloat) -> str:
+    return number(value, 1 if abs(float(value)) < 100 else 0)
 
 
 def _not_yet(wanted: Transformation, size: tuple[int, int]) -> Transformation:

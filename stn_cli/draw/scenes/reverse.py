@@ -251,7 +251,7 @@ def _into(at: np.ndarray, box: Box) -> tuple[float, float]:
 def telling_pixels(subject: Subject) -> list[int]:
     """Indices of output pixels worth a pause: inside the image, where it changes, apart from each other."""
     grey = subject.output.astype(float) if subject.output.ndim == 2 else subject.output.astype(float).mean(-1)
-    slope = sum(np.abs(axis) for axis in np.gradient(np.pad(grey, 1, mode="edge")))[1:-1, 1:-1]
+    slope = np.abs(np.gradient(np.pad(grey, 1, mode="edge"))).sum(0)[1:-1, 1:-1]
     slope = np.where(np.abs(subject.grid).max(-1) < 1, slope, -1.0).reshape(-1)
     count = len(slope)
     found = []
