@@ -1,6 +1,7 @@
 """Every `stn` command shown in README.md and docs/ runs, in order, and prints what the document says it prints.
 
-A document is run from top to bottom in a folder that holds a copy of samples/; the fast suite runs the README. In the HTML comment before a block,
+A document is run from top to bottom in a folder that holds a copy of samples/; the fast suite runs the README alone.
+In the HTML comment before a block,
 `<!-- slow -->` keeps it for the slow suite and `<!-- not run: reason -->` for the reader. In `console` blocks lines
 that start with `$ ` are commands and the others their output, where `...` stands for anything.
 """
