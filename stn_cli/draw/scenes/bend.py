@@ -11,7 +11,7 @@ from stn_cli.draw.plane import View, mesh, window
 from stn_cli.draw.scene import Box, Scene, Stage, matrix, number, panel, panels
 from stn_cli.draw.subject import Subject
 
-STRIP = 66.0
+STRIP = 70.0
 
 
 class Bend(Scene):
@@ -58,7 +58,7 @@ class Bend(Scene):
         _corner_of_output(sheet, target)
         panel(sheet, source.box, "input *U*", theme.input)
         panel(sheet, target.box, "output *V*", theme.output)
-        self.strip(sheet, (area[0], area[3] - STRIP + 8, area[2], area[3]), t)
+        self.strip(sheet, (area[0], area[3] - STRIP + 8, area[2], area[3] - 4), t)
 
     def legend(self):
         theme = self.theme

@@ -27,8 +27,10 @@ class WiggleGrid(Wiggle):
     def __init__(self, subject: Subject, stage: Stage):
         super().__init__(subject, stage)
         across, down = self.base.slopes
-        inside = (np.abs(self.subject.grid) < 1).all(-1)
-        score = np.where(inside, np.abs(across) + np.abs(down), -1.0)
+        height, width = self.subject.in_size
+        # All four neighbours in the image, also on the way: the slope against the padding outside would be the steepest.
+        rim = np.minimum(self.subject.points, [width - 1, height - 1] - self.subject.points).min(-1)
+        score = np.abs(across) + np.abs(down) + 1e3 * np.minimum(rim, SWING)
         self.row, self.column = (int(v) for v in np.unravel_index(int(np.argmax(score)), score.shape))
 
     def moved(self, t: float) -> np.ndarray:
