@@ -184,7 +184,7 @@ def _scene(name: str, image: Path | None, where: ThetaOptions, how: SamplingOpti
 
 def _subject(name: str, image: Path | None, where: ThetaOptions, how: SamplingOptions) -> "Subject":
     """The image, its θ and how it is sampled; what is not given is the sample and a telling θ."""
-    from stn_cli.commands.sources import View
+    from stn_cli.commands.sources import FromNet, View
     from stn_cli.commands.sources import source as theta_source
     from stn_cli.commands.warping import How
     from stn_cli.draw.examples import sample, telling
@@ -197,23 +197,35 @@ def _subject(name: str, image: Path | None, where: ThetaOptions, how: SamplingOp
         raise OptionError(
             "--antialias", how.antialias, "off: the scenes show one sample an output pixel, as the paper does"
         )
-    if name == "module" and getattr(where, "net", None) is None:
-        raise OptionError("--net", "missing", "module shows a localisation net at work: name one")
+    if name == "module" and where.net is None:
+        where = replace(where, net=_shipped())
     pixels, title = (flat(_read(image)), image.name) if image is not None else (sample(), "")
     chosen = How.chosen(how, {})
     in_size = (pixels.shape[0], pixels.shape[1])
-    out_size = None
+    out_size, net = None, ""
     if not _theta_given(where):
         made = telling(where.family, in_size, sample=image is None)
     else:
         source = theta_source(where)
         out_size = source.size()
+        net = source.net.name if isinstance(source, FromNet) else ""
         made = source(
             View(title, in_size, out_size or in_size, chosen.align_corners, pixels=lambda: pixels.reshape(*in_size, -1))
         )
     planes = pixels.reshape(*in_size, -1)
     _, sampling = chosen.on(Frame(planes, "L" if pixels.ndim == 2 else "RGB"))
-    return Subject(pixels, made, replace(sampling, antialias="off"), title, out_size)
+    return Subject(pixels, made, replace(sampling, antialias="off"), title, out_size, net)
+
+
+def _shipped() -> str:
+    from stn_cli.learn.theta_net import shipped
+
+    names = shipped()
+    if not names:
+        raise OptionError(
+            "--net", "missing", "module shows a localisation net at work: name one that stn train-mnist made"
+        )
+    return names[0]
 
 
 def _theta_given(where: ThetaOptions) -> bool:
@@ -288,7 +300,7 @@ def _everything(
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and existing == "fail")):
         raise OptionError("--all", folder, "exists already; --existing overwrite writes into it")
     run = image is not None and image.is_dir()
-    net = getattr(where, "net", None) is not None
+    net = where.net is not None
     names = ["training"] if run else [name for name in SCENES if name != "training" and (name != "module" or net)]
     films = [Film(_scene(name, image, where, how, stage), fps, seconds, loop) for name in names]
     for film in films:

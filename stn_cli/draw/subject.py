@@ -12,20 +12,12 @@ from stn_cli.core.transformation import Transformation
 
 
 @dataclass(frozen=True)
-class Net:
-    """The localisation net that θ came from: its name, its layers in a few words each, and the picture as it saw it."""
-
-    name: str
-    layers: tuple[str, ...]
-    seen: np.ndarray  # (S, S) uint8
-
-
-@dataclass(frozen=True)
 class Subject:
     """An image, its transformation, and how it is sampled.
 
     image: (H, W) or (H, W, 3) uint8; `name` is what the picture is called, `out_size` (height, width) that of the output
-    (default: as the image). Scenes show one sample an output pixel, as in the paper: `sampling.antialias` is off.
+    (default: as the image), `net` the localisation net that θ came from. Scenes show one sample an output pixel, as in the
+    paper: `sampling.antialias` is off.
     """
 
     image: np.ndarray
@@ -33,7 +25,7 @@ class Subject:
     sampling: Sampling = Sampling(antialias="off")  # noqa: RUF009
     name: str = ""
     wanted_size: Size | None = None
-    net: Net | None = None
+    net: str = ""
 
     @property
     def in_size(self) -> Size:

@@ -14,14 +14,15 @@ from stn_cli.draw.palette import Palette
 
 Writer = Callable[[Film, BinaryIO, Advance], None]
 
-SURVEY = 12  # frames looked at for the palette
+SURVEY = 12  # frames looked at for the palette at most
 
 
 def write_gif(film: Film, file: BinaryIO, advance: Advance) -> None:
     """GIF with one palette for all frames, so that nothing flickers; only what changes is stored."""
     import av
 
-    palette = Palette.of([film.frame(k / (SURVEY - 1)) for k in range(SURVEY)], film.scene.theme)
+    looks = min(SURVEY, film.count)
+    palette = Palette.of([film.frame(k / (looks - 1)) for k in range(looks)], film.scene.theme)
     colours = np.insert(palette.colours, 0, 255, axis=1)  # alpha first
     durations = film.durations
     hundredths = Fraction(1, 100)

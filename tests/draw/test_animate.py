@@ -68,6 +68,17 @@ def test_all_scenes_with_their_index(tmp_path, picture, capfd):
     assert all(f'src="{name}"' in text for name in names if name.endswith(".gif"))
 
 
+def test_module_shows_a_net_of_train_mnist(tmp_path, picture, capfd):
+    from stn_cli.learn.checkpoint import save
+    from stn_cli.learn.networks import build, design
+
+    save(tmp_path / "net.safetensors", build(design("st-fcn", 28), 0), "digits", "R", {})
+    code, _, err = stn(
+        capfd, "module", picture, "--net", tmp_path / "net.safetensors", "--out", tmp_path / "m.gif", *SMALL
+    )
+    assert (code, err) == (0, "")
+
+
 BAD = {
     "no scene": ["nonsense", "--out", "a.gif"],
     "nowhere": ["grid"],
@@ -97,7 +108,7 @@ BAD = {
     "fill": ["grid", "--padding", "fill", "--out", "a.gif"],
     "kernel": ["grid", "--kernel", "sinc", "--out", "a.gif"],
     "antialias": ["grid", "--antialias", "on", "--out", "a.gif"],
-    "module without net": ["module", "--out", "a.gif"],
+    "module with no such net": ["module", "--net", "nope", "--out", "a.gif"],
     "training without run": ["training", "--out", "a.gif"],
     "training on no run": ["training", ".", "--out", "a.gif"],
     "training page": ["training", ".", "--out", "a.html"],

@@ -28,8 +28,7 @@ class Module(Scene):
         self.window = window(one.in_size, [mesh(one.grid, one.align_corners, 4)[1]], one.align_corners, 0.35)
 
     def note(self) -> str:
-        net = self.subject.net
-        return plain(net.name) if net else self.subject.transformation.family.name
+        return plain(self.subject.net) or self.subject.transformation.family.name
 
     def draw(self, sheet: Canvas, area: Box, t: float) -> None:
         theme, one = self.theme, self.subject
@@ -39,8 +38,7 @@ class Module(Scene):
             part(t, a, b) for a, b in ((0.06, 0.2), (0.24, 0.38), (0.42, 0.58), (0.62, 0.76), (0.76, 0.94))
         )
         self._input(sheet, plan, bend)
-        layers = one.net.layers if one.net else ("*U* → *θ*",)
-        block(sheet, plan.net, ["localisation net", *layers], lit=max(0.0, net * (1 - theta)))
+        block(sheet, plan.net, ["localisation net", "*U* → *θ*"], lit=max(0.0, net * (1 - theta)))
         flow(sheet, (middle(plan.net)[0], plan.U[3]), middle(plan.net, "top"), theme.input, net)
         rows, left_out = self._rows()
         parameters(sheet, plan.theta, rows, left_out, theta, 0.0)
