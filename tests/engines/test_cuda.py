@@ -1,0 +1,74 @@
+"""The Triton kernel under Triton's interpreter, on a CPU: the same source that a GPU compiles."""
+
+import os
+
+import numpy as np
+import pytest
+
+pytest.importorskip("triton", reason="install the `gpu` extra")
+os.environ.setdefault("TRITON_INTERPRET", "1")
+torch = pytest.importorskip("torch")
+
+from stn_cli.core.families import make  # noqa: E402
+from stn_cli.core.sampling import Sampling  # noqa: E402
+from stn_cli.core.transformation import Transformation  # noqa: E402
+from tests.engines import reference  # noqa: E402
+from tests.engines.test_cpu import how, picture, transformation  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def engine():
+    from stn_cli.engines.cuda import CudaEngine
+
+    return CudaEngine()
+
+
+def spline(seed):
+    family = make("tps", shape=(3, 3))
+    rng = np.random.default_rng(seed)
+    return Transformation(family, np.array(family.identity()) + 0.1 * rng.standard_normal(family.size))
+
+
+def agrees(engine, image, map_, sampling, alpha, out_size=(19, 33)):
+    result = engine.warp(image, map_, out_size, sampling, alpha=alpha)
+    points = reference.input_points(map_, image.shape[:2], out_size, sampling.align_corners)
+    expected = reference.warp(image, points, sampling, alpha=alpha)
+    if sampling.kernel == "nearest":
+        tie = (np.abs((points + 0.5) % 1 - 0.5) > 0.5 - 1e-4).any(-1)
+        result[tie] = expected[tie] = 0
+    return reference.difference(result, expected)
+
+
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection", "fill"])
+@pytest.mark.parametrize("kernel", ["nearest", "bilinear", "bicubic"])
+def test_every_kernel_and_padding(engine, kernel, padding):
+    rng = np.random.default_rng(2)
+    layouts = ((1, False), (3, False), (4, False), (4, True), (2, True))
+    maps = {**{k: transformation(k) for k in ("turn", "shrink", "corners")}, "spline": spline(0)}
+    for count, (name, map_) in enumerate(maps.items()):
+        channels, alpha = layouts[(count + len(kernel) + len(padding)) % len(layouts)]
+        sampling = how(kernel, padding, bool(count % 2), ("off", "auto", "on")[count % 3], channels, "uint8")
+        assert agrees(engine, picture(rng, "uint8", channels), map_, sampling, alpha) <= 1, (name, channels, alpha)
+
+
+@pytest.mark.parametrize("planar", [False, True])
+def test_mixed_sizes_and_maps_in_one_call_write_every_pixel_and_no_other(engine, planar):
+    rng = np.random.default_rng(4)
+    images = [picture(rng, "uint8", 3, size) for size in ((23, 37), (5, 64), (40, 9))]
+    maps, sizes = [transformation("turn"), spline(1), transformation("corners")], [(19, 31), (33, 16), (7, 50)]
+    tensors = [torch.from_numpy(u.transpose(2, 0, 1).copy() if planar else u) for u in images]
+    rooms = [torch.full((h + 4, w + 4, 3), 171, dtype=torch.uint8) for h, w in sizes]
+    views = [r[2:-2, 2:-2].permute(2, 0, 1) if planar else r[2:-2, 2:-2] for r in rooms]
+    engine.warp_tensors(tensors, maps, sizes, Sampling(antialias="off"), planar=planar, outputs=views)
+    for image, map_, size, room in zip(images, maps, sizes, rooms, strict=True):
+        expected = reference.warp(image, reference.input_points(map_, image.shape[:2], size), Sampling(antialias="off"))
+        assert reference.difference(room[2:-2, 2:-2].numpy(), expected) <= 1
+        room[2:-2, 2:-2] = 171
+        assert (room == 171).all()
+
+
+def test_what_the_kernel_does_not_know_goes_to_torch(engine):
+    image = picture(np.random.default_rng(0), "uint16", 3)
+    result = engine.warp(image, transformation("turn"), (9, 11), Sampling(antialias="off"))
+    points = reference.input_points(transformation("turn"), (23, 37), (9, 11))
+    assert reference.difference(result, reference.warp(image, points, Sampling(antialias="off"))) <= 2
