@@ -133,7 +133,7 @@ def warp(
         return
     from stn_cli.engines import choose
 
-    engine, why = choose(device)
+    engine, why = choose(device, (job.source for job in plan.jobs))
     warper = Warper(source, engine, how, size)
     sheet = _Sheet(contact_sheet, plan, existing) if contact_sheet is not None else None
     from stn_cli.commands.progress import progress

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 from stn_cli.errors import MissingError, OptionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
     import numpy as np
 
     from stn_cli.core.sampling import Sampling
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEVICES", "Engine", "choose"]
 
+WORTH_A_GPU = 1_000_000_000  # bytes of image files; a guess until it is measured on a GPU
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -43,12 +47,61 @@ class Engine(Protocol):
         ...
 
 
-def choose(device: str = "auto") -> tuple[Engine, str]:
-    """The engine for `device`, and in a few words why it was taken."""
+def choose(device: str = "auto", files: "Iterable[Path]" = ()) -> tuple[Engine, str]:
+    """The engine for `device`, and in a few words why it was taken.
+
+    `auto` weighs the job, the bytes of its `files`, against the seconds that torch and CUDA take to start, and looks for a
+    driver before it imports anything. Raises `OptionError` for an unknown name, `MissingError` for a device that is not here.
+    """
     if device not in DEVICES:
         raise OptionError("--device", device, f"one of {', '.join(DEVICES)}")
-    if device in ("auto", "cpu"):
-        from stn_cli.engines.cpu import CpuEngine
+    if device == "cuda":
+        return _cuda(), "asked for"
+    if device == "mps":
+        return _mps(), "asked for"
+    from stn_cli.engines.cpu import CpuEngine
 
-        return CpuEngine(), "asked for" if device == "cpu" else "the job is small"
-    raise MissingError(f"--device {device}: no such device here")
+    if device == "cpu":
+        return CpuEngine(), "asked for"
+    if not _nvidia_driver():
+        return CpuEngine(), "there is no NVIDIA driver here"
+    size = sum(path.stat().st_size for path in files if path.is_file())
+    if size < WORTH_A_GPU:
+        return CpuEngine(), f"{size / 1e6:.0f} MB are warped before torch and CUDA have started"
+    try:
+        return _cuda(), f"{size / 1e6:.0f} MB are worth the start of torch and CUDA"
+    except MissingError as missing:
+        return CpuEngine(), str(missing)
+
+
+def _nvidia_driver() -> bool:
+    """Whether an NVIDIA driver is installed: told by its tool, in less than a millisecond."""
+    from shutil import which
+
+    return which("nvidia-smi") is not None
+
+
+def _cuda() -> Engine:
+    from importlib.util import find_spec
+
+    import torch
+
+    if not torch.cuda.is_available():
+        raise MissingError("--device cuda: torch finds no CUDA device here")
+    if find_spec("triton") is None:
+        from stn_cli.engines.torch import TorchEngine
+
+        return TorchEngine("cuda")
+    from stn_cli.engines.cuda import CudaEngine
+
+    return CudaEngine()
+
+
+def _mps() -> Engine:
+    import torch
+
+    if not torch.backends.mps.is_available():
+        raise MissingError("--device mps: torch finds no Apple GPU here")
+    from stn_cli.engines.torch import TorchEngine
+
+    return TorchEngine("mps")

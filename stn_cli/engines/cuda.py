@@ -4,7 +4,7 @@
 kernel and a third one's download overlap, and decoding and encoding go on meanwhile. `warp_tensors` serves data that is
 on the device already. Depths other than uint8, flow and piecewise-affine maps go to the torch engine on the same device.
 
-Untested on a GPU: none was at hand. Its tests run under Triton's interpreter; tests/benchmarks/gpu.py checks and measures
+Untested on a GPU: none was at hand. Its tests run under Triton's interpreter; `python -m tests.benchmarks.gpu` checks and measures
 everything on a machine that has one.
 """
 

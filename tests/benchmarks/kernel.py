@@ -1,4 +1,4 @@
-"""The CPU kernels beside OpenCV's, one thread each: python tests/benchmarks/kernel.py [--runs 15] [--threads 1]
+"""The CPU kernels beside OpenCV's, one thread each: python -m tests.benchmarks.kernel [--runs 15] [--threads 1]
 
 Runs alternate; the table gives medians, the spread (quartiles) of the ratio, CPU seconds of both, and the largest difference
 of both from float64 over some rows. The third peer of `remap` is a user who computes the exact map in NumPy each time.

@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("triton", reason="install the `gpu` extra")
 os.environ.setdefault("TRITON_INTERPRET", "1")
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.slow  # the interpreter takes a minute or two
 
 from stn_cli.core.families import make  # noqa: E402
 from stn_cli.core.sampling import Sampling  # noqa: E402
