@@ -4,13 +4,14 @@
 kernel and a third one's download overlap, and decoding and encoding go on meanwhile. `warp_tensors` serves data that is
 on the device already. Depths other than uint8, flow and piecewise-affine maps go to the torch engine on the same device.
 
-Untested on a GPU: none was at hand. Its tests run under Triton's interpreter; `python -m tests.benchmarks.gpu` checks and measures
-everything on a machine that has one.
+Untested on a GPU: none was at hand. Its tests run under Triton's interpreter; `python -m tests.benchmarks.gpu` checks and
+measures everything on a machine that has one.
 """
 
 import os
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -110,7 +111,8 @@ class CudaEngine:
         rows, columns = TILE
         tiles = max(triton.cdiv(h, rows) * triton.cdiv(w, columns) for _, (h, w) in sizes)
         averages = sampling.antialias != "off" and sampling.kernel != "nearest"
-        warp_kernel[(int(tiles), len(images))](
+        kernel: Any = warp_kernel  # what triton.jit makes of it is indexed by the launch grid
+        kernel[(int(tiles), len(images))](
             self._sent(images, torch.int64), self._sent(maps, torch.float64),
             self._sent(controls, torch.float32), self._sent(weights, torch.float32),
             self._sent(np.resize(sampling.constant(channels), 4), torch.float32),
