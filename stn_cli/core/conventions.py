@@ -59,12 +59,13 @@ def to_convention(
     return _numbers(pixel, affine)[: 8 if name in _CORNER_ORIGIN else 9]
 
 
+@np.errstate(all="ignore")  # what overflows is refused below, in words
 def from_convention(
     name: str, numbers: Sequence[float], in_size: Size, out_size: Size, align_corners: bool = False
 ) -> Transformation:
     """The inverse of `to_convention`: 6 numbers are an affine map, 8 or 9 a projective one (with zeros below, affine).
 
-    Raises `OptionError` for a wrong count, or a matrix that is singular where it must be inverted.
+    Raises `OptionError` for a wrong count, a matrix that is singular where it must be inverted, or numbers that overflow.
     """
     _known(name)
     values = np.asarray(numbers, dtype=np.float64)
@@ -89,6 +90,8 @@ def from_convention(
         if affine:
             matrix = matrix / matrix[2, 2]
             matrix[2] = (0.0, 0.0, 1.0)
+    if not np.isfinite(matrix).all():
+        raise OptionError("--matrix", text, "numbers as large as these overflow")
     return Transformation.from_matrix(matrix)
 
 
@@ -129,7 +132,7 @@ def _known(name: str) -> None:
 
 
 def _inverted(matrix: np.ndarray, shown: str | None = None) -> np.ndarray:
-    if abs(np.linalg.det(matrix / np.abs(matrix).max())) < 1e-14:
+    if not abs(np.linalg.det(matrix / np.abs(matrix).max())) >= 1e-14:  # NaN, for zeros, included
         text = shown or " ".join(f"{v:g}" for v in matrix.reshape(-1))
         raise OptionError("--matrix", text, "the matrix must not be singular: this library writes the inverse")
     return np.linalg.inv(matrix)
