@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -167,3 +168,28 @@ def test_every_address_in_the_package_is_https():
     for path in PACKAGE.rglob("*.py"):
         for address in re.findall(r"\bhttp://[^\s\"')]+", path.read_text(encoding="utf-8")):
             assert address.startswith(("http://www.w3.org/", "http://ns.adobe.com/")), f"{path}: {address}"
+
+
+class Markup(HTMLParser):
+    """Every attribute of a page, and whether a tag came from a name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attributes: list[tuple[str, str | None]] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += attrs
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows forbids such names")
+def test_a_name_is_text_in_a_page(place):
+    evil = place / "\"><img src=x onerror=alert(1)>&'.png"
+    (place / "in/a.png").rename(evil)
+    assert run("animate", "grid", evil, "--rotate", "5", "--out", "page.html") == 0
+    text = (place / "page.html").read_text(encoding="utf-8")
+    assert "alert(1)" in text  # the page does name its picture
+    page = Markup()
+    page.feed(text)
+    assert ("src", "x") not in page.attributes
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    assert any(name == "content" and "default-src 'none'" in (value or "") for name, value in page.attributes)

@@ -95,6 +95,13 @@ def test_readme_shows_every_command(name):
     assert re.search(rf"\b{top}\b", (ROOT / "README.md").read_text(encoding="utf-8")), f"README.md does not show {top}"
 
 
+def test_documents_name_no_command_that_is_not_there():
+    tops = {name.split()[1] for name in LEAVES}
+    for document in DOCUMENTS:
+        named = set(re.findall(r"(?:`|^\$ |^)stn ([a-z][a-z-]+)", document.read_text(encoding="utf-8"), re.MULTILINE))
+        assert named <= tops, f"{relative(document)} names {named - tops}"
+
+
 def test_steps_are_found_with_their_output():
     console = "```console\n$ stn theta describe \\\n  --rotate 3\nturned ...\n$ ls\nx\n```\n"
     text = f"a\n{console}<!-- slow -->\n```sh\nstn b  # why\n```\n"
