@@ -86,6 +86,13 @@ def test_all_commands_run(document, workplace):
             run(step)
 
 
+def test_python_in_the_readme_runs():
+    (block,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    names: dict[str, object] = {}
+    exec(block, names)
+    assert names["V"].shape == (8, 3, 24, 32)
+
+
 LEAVES = [name for name, command in commands(typer.main.get_command(app), "stn") if not hasattr(command, "commands")]
 
 
