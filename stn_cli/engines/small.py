@@ -19,15 +19,17 @@ def pad(src, start, height, width, n, border, scratch):
     row, stride = width * n, (width + 2) * n
     for r in range(height):
         read, write = start + r * row, (r + 1) * stride + n
-        scratch[write : write + row] = src[read : read + row]
+        for k in range(row):  # not a slice: numba would allocate a copy, with a call that only a process with numba has
+            scratch[write + k] = src[read + k]
     if border:
         for r in range(1, height + 1):
             for c in range(n):
                 scratch[r * stride + c] = scratch[r * stride + n + c]
                 scratch[(r + 1) * stride - n + c] = scratch[(r + 1) * stride - 2 * n + c]
         below = (height + 1) * stride
-        scratch[:stride] = scratch[stride : 2 * stride]
-        scratch[below : below + stride] = scratch[below - stride : below]
+        for k in range(stride):
+            scratch[k] = scratch[stride + k]
+            scratch[below + k] = scratch[below - stride + k]
 
 
 @helper
