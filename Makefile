@@ -7,7 +7,7 @@ READY := $(VENV)/.installed
 READY_TEST := $(VENV)/.installed-test
 JOBS ?= 2
 
-.PHONY: demo test test-all lint docs bench samples clean
+.PHONY: demo test test-all coverage lint docs bench samples clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -31,6 +31,10 @@ test: $(READY_TEST) lint
 
 test-all: $(READY_TEST) lint
 	$(BIN)/python -m pytest -n $(JOBS) -m "slow or not slow"
+
+coverage: $(READY_TEST) lint
+	$(BIN)/python -m pytest -n $(JOBS) --cov=stn_cli --cov-report=json:.coverage.json
+	$(BIN)/python tests/coverage_floor.py .coverage.json
 
 lint: $(READY_TEST)
 	$(BIN)/ruff check .
