@@ -47,8 +47,12 @@ docs: $(READY_TEST)
 samples: $(READY)
 	$(BIN)/python samples/make_samples.py
 
+# Each of these prints a table of docs/performance.md again; run it on a quiet machine.
 bench: $(READY_TEST)
-	@ls tests/benchmarks/*.py
+	$(BIN)/python -m tests.benchmarks.startup
+	$(BIN)/python -m tests.benchmarks.kernel
+	$(BIN)/python -m tests.benchmarks.codecs
+	$(BIN)/python -m tests.benchmarks.folder
 
 clean:
 	rm -rf $(VENV) out .pytest_cache .ruff_cache .hypothesis
