@@ -119,9 +119,6 @@ def _linked(symbol: str, machine_code: bytes) -> int:
     never = ctypes.cast(ctypes.pythonapi.PyErr_BadInternalCall, ctypes.c_void_p).value
     for name in ("NRT_Free", "NRT_MemInfo_call_dtor"):
         llvm.add_symbol(name, never)
-    # LLVM makes loops over bytes into these, and without numba nobody has told it where they are.
-    for name, found in (("memset", ctypes.memset), ("memcpy", ctypes.memmove), ("memmove", ctypes.memmove)):
-        llvm.add_symbol(name, ctypes.cast(found, ctypes.c_void_p).value)
     triple = llvm.get_process_triple() + ("-elf" if sys.platform == "win32" else "")
     module = llvm.parse_assembly("")
     module.triple = triple

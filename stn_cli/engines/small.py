@@ -57,13 +57,11 @@ def warp_small(
     """Rows row0 … row0 + rows - 1 of every V into `out`, sixteen pixels longer, for images one after the other in `src`.
 
     src, out: flat, uint8. modes (N,), matrices (N, 9): AFFINE or PROJECTIVE, output → input pixels. fill: 1, 3 or 4 uint8.
-    kind: NEAREST or BILINEAR; padding: not REFLECTION. scratch: (H + 3)·(W + 2)·C + 8 uint8; kernels own no memory.
+    kind: NEAREST or BILINEAR; padding: not REFLECTION. scratch: (H + 3)·(W + 2)·C + 8 uint8, filled with `fill` (a loop
+    here would become a call of memset, unknown to a process without numba); kernels own no memory.
     """
     n = len(fill)
     stride = (width + 2) * n
-    for k in range((height + 3) * (width + 2)):
-        for c in range(n):
-            scratch[k * n + c] = fill[c]
     for image in range(len(matrices)):
         pad(src, image * height * width * n, height, width, n, padding == BORDER, scratch)
         m = matrices[image]
