@@ -18,7 +18,7 @@ from stn_cli.draw.plane import View
 from stn_cli.draw.theme import DARK, Theme
 
 TILE, GAP = 84.0, 8.0
-ROOM = 0.3  # of the image's side, shown around it, for grids that reach beyond
+ROOM = 0.36  # of the image's side, shown around it, for grids that reach beyond
 STEPS = 4  # frames from one epoch to the next
 
 
