@@ -56,7 +56,7 @@ def animate(
     fps: Annotated[
         float,
         typer.Option(parser=real("--fps", 1, 60), metavar="1..60", help="Frames a second.", rich_help_panel=FILM),
-    ] = 20,  # type: ignore[assignment]
+    ] = 15,  # type: ignore[assignment]
     seconds: Annotated[
         float | None,
         typer.Option(
