@@ -166,7 +166,8 @@ def _fast(image, out, out_size, first, how, sampling, alpha, transformation) -> 
 
 def _plain(image, transformation, out, out_size, first, sampling, alpha) -> None:
     fill = np.array(sampling.constant(image.shape[2]))
-    from stn_cli.engines import generic
+    with native.lock:
+        from stn_cli.engines import generic
 
     top = 0.0 if image.dtype.kind == "f" else float(np.iinfo(image.dtype).max)
     for start, stop, low, high in _tiles(first, first + len(out), out_size, 1):

@@ -12,11 +12,11 @@ import os
 import secrets
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -38,9 +38,8 @@ ARGUMENTS = {
     "spline": (_POINTER, _WHOLE, _POINTER, _WHOLE, _POINTER, _POINTER),
 }
 
-_lock = Lock()
+lock = RLock()  # LLVM is asked one thing at a time: whoever compiles or links holds this
 _listeners: list[Callable[[str], None]] = []
-_kept: list[object] = []  # LLVM's engines: their code lives as long as they do
 
 
 def on_compile(say: Callable[[str], None]) -> None:
@@ -64,7 +63,7 @@ def load(kernel: str, dtype: np.dtype | None = None, channels: int = 0, alpha: b
     """A kernel of `ARGUMENTS`, for images of that depth and these channels where it reads images. Compiles it if needed."""
     kind = f"-{dtype.name}-{channels}{'a' if alpha else ''}" if dtype is not None else ""
     name = f"{kernel}{kind}-{_digest()}.o"
-    with _lock:
+    with lock, _numbas_lock():
         found = _read(cache_root() / name)
         if found is None:
             announce()
@@ -73,6 +72,15 @@ def load(kernel: str, dtype: np.dtype | None = None, channels: int = 0, alpha: b
             found = compiled(kernel, dtype, channels, alpha)
             _write(cache_root() / name, *found)
         return ctypes.CFUNCTYPE(None, *ARGUMENTS[kernel])(_linked(*found))
+
+
+def _numbas_lock() -> AbstractContextManager:
+    """What numba holds while it compiles in another thread; nothing where it is not loaded."""
+    if "numba" not in sys.modules:
+        return nullcontext()
+    from numba.core.compiler_lock import global_compiler_lock
+
+    return global_compiler_lock
 
 
 @cache
@@ -115,10 +123,12 @@ def _linked(symbol: str, machine_code: bytes) -> int:
     """The address of `symbol` once LLVM has placed the code in memory."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    # numba emits calls that free arrays; the kernels own none, and these are never made.
+    # numba emits calls that free arrays; these kernels own none, and never make them. Where numba is loaded, the names are
+    # its own, for kernels that do; where it comes later, it replaces what stands here.
     never = ctypes.cast(ctypes.pythonapi.PyErr_BadInternalCall, ctypes.c_void_p).value
     for name in ("NRT_Free", "NRT_MemInfo_call_dtor"):
-        llvm.add_symbol(name, never)
+        if llvm.address_of_symbol(name) is None:
+            llvm.add_symbol(name, never)
     triple = llvm.get_process_triple() + ("-elf" if sys.platform == "win32" else "")
     module = llvm.parse_assembly("")
     module.triple = triple
@@ -126,5 +136,6 @@ def _linked(symbol: str, machine_code: bytes) -> int:
     engine = llvm.create_mcjit_compiler(module, machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(machine_code))
     engine.finalize_object()
-    _kept.append(engine)
+    # For good: at the end of the process a worker may still be running this code, and freeing it would pull it away.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine))
     return engine.get_function_address(symbol)

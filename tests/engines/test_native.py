@@ -83,3 +83,22 @@ def test_calls_leave_the_interpreter_to_others():
     done.set()
     other.join()
     assert beats[0] >= 3  # a call that held the interpreter would let none through
+
+
+def test_kernels_of_both_kinds_live_in_one_process(image):
+    """numba's own kernels allocate; linking ours after them must not take their allocator away."""
+    made = words.transformation(words.steps("rotate 20"), SIZE)
+    five = np.random.default_rng(0).integers(0, 256, (*SIZE, 5), dtype=np.uint8)
+    first = CpuEngine().warp(five, made, SIZE, Sampling())
+    native.load.cache_clear()
+    warped(image)
+    for _ in range(50):
+        np.testing.assert_array_equal(CpuEngine().warp(five, made, SIZE, Sampling()), first)
+    code = (
+        "import sys; from tests.engines.test_native import *; i = np.zeros((*SIZE, 5), np.uint8); "
+        "m = words.transformation(words.steps('rotate 20'), SIZE); CpuEngine().warp(i, m, SIZE, Sampling()); "
+        "warped(np.zeros((*SIZE, 3), np.uint8)); j = np.zeros((*SIZE, 5), np.uint16); "
+        "[CpuEngine().warp(k, m, SIZE, Sampling()) for k in (i, j) * 20]"
+    )
+    environment = {**os.environ, "STN_CACHE_DIR": str(native.cache_root().parent)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
