@@ -29,13 +29,16 @@ def _line(text: str) -> None:
 
 def _plain(what: str, unit: str) -> Advance:
     started = last = time.monotonic()
+    already = 0
 
     def advance(done: int, total: int) -> None:
-        nonlocal last
+        nonlocal last, started, already
         now = time.monotonic()
-        if now - last >= SECONDS_BETWEEN_LINES and done < total:
+        if done <= 1:  # the first may have to compile a kernel, and says nothing of the others
+            started, already = now, done
+        elif now - last >= SECONDS_BETWEEN_LINES and done < total:
             last = now
-            rate = done / (now - started)
+            rate = (done - already) / (now - started)
             _line(f"{what}: {done} of {total}, {rate:.0f} {unit}/s, {(total - done) / max(rate, 1e-9):.0f} s left")
 
     return advance

@@ -221,7 +221,7 @@ def _summary(results: "Results", plan: "Plan", json: bool, sheet: Path | None = 
         typer.echo(dumps(summary, ensure_ascii=False))
         return
     parts = [f"{len(results.done)} warped", f"{len(results.skipped)} skipped", f"{len(results.failed)} failed"]
-    typer.echo(f"{', '.join(parts)} in {results.seconds:.1f} s ({rate:.0f} images/s)")
+    typer.echo(f"{', '.join(parts)} in {results.seconds:.1f} s ({rate:.{0 if rate >= 10 else 1}f} images/s)")
     if plan.ignored:
         typer.echo("passed over: " + ", ".join(f"{count} {kind}" for kind, count in sorted(plan.ignored.items())))
     if plan.single and results.done:

@@ -5,6 +5,8 @@ with σ the smallest singular value of the map's Jacobian. On a zone plate the r
 (RMSE 0.06 against the area average) where σ/r is at least 1.6 for r = 2 and 1.25 for r = 4 and 8.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from stn_cli.core.coordinates import Size
@@ -14,11 +16,12 @@ LEAST = {8: 1.25, 4: 1.25, 2: 1.6}  # σ/r that must remain
 _POINTS = 17  # along each side of the output, where the Jacobian of a projective map is looked at
 
 
+@lru_cache(maxsize=256)
 def reduction(transformation: Transformation, in_size: Size, out_size: Size) -> int:
     """1, 2, 4 or 8: the largest r that divides both sides of the input and that the map leaves room for.
 
     Because r divides the sides, normalised coordinates (align_corners=False) mean the same in the reduced image. Families
-    without a matrix are not reduced. Sizes are (height, width).
+    without a matrix are not reduced. Sizes are (height, width). Remembered for as long as a folder's pictures share a θ.
     """
     matrix = transformation.pixel_matrix(in_size, out_size)
     if matrix is None:

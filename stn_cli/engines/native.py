@@ -129,6 +129,14 @@ def _linked(symbol: str, machine_code: bytes) -> int:
     for name in ("NRT_Free", "NRT_MemInfo_call_dtor"):
         if llvm.address_of_symbol(name) is None:
             llvm.add_symbol(name, never)
+    # What LLVM makes of plain loops, and cannot always find by itself.
+    for name, address in (
+        ("memset", ctypes._memset_addr),
+        ("memcpy", ctypes._memmove_addr),
+        ("memmove", ctypes._memmove_addr),
+    ):
+        if llvm.address_of_symbol(name) is None:
+            llvm.add_symbol(name, address)
     triple = llvm.get_process_triple() + ("-elf" if sys.platform == "win32" else "")
     module = llvm.parse_assembly("")
     module.triple = triple
