@@ -39,7 +39,7 @@ coverage: $(READY_TEST) lint
 lint: $(READY_TEST)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 docs: $(READY_TEST)
 	$(BIN)/python docs/make_reference.py

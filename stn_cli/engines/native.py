@@ -130,11 +130,8 @@ def _linked(symbol: str, machine_code: bytes) -> int:
         if llvm.address_of_symbol(name) is None:
             llvm.add_symbol(name, never)
     # What LLVM makes of plain loops, and cannot always find by itself.
-    for name, address in (
-        ("memset", ctypes._memset_addr),
-        ("memcpy", ctypes._memmove_addr),
-        ("memmove", ctypes._memmove_addr),
-    ):
+    moves, sets = ctypes._memmove_addr, ctypes._memset_addr  # type: ignore[attr-defined]
+    for name, address in (("memset", sets), ("memcpy", moves), ("memmove", moves)):
         if llvm.address_of_symbol(name) is None:
             llvm.add_symbol(name, address)
     triple = llvm.get_process_triple() + ("-elf" if sys.platform == "win32" else "")
