@@ -43,7 +43,7 @@ def train_mnist(
             help="The paper's: rotated; rotated, scaled, translated; projective; elastic; translated in clutter.",
             rich_help_panel=DATA,
         ),
-    ] = "R",
+    ] = "RTS",
     model: Annotated[
         Literal["fcn", "cnn", "st-fcn", "st-cnn"],
         typer.Option(help="st-: with a spatial transformer.", rich_help_panel=NETWORK),
