@@ -22,7 +22,9 @@ def run(*arguments, folder):
     size = () if {"--epochs", "--iterations"} & set(arguments) else ("--iterations", "4")
     kind = () if "--distortion" in arguments else ("--distortion", "R")
     return CliRunner().invoke(
-        app, ["train-mnist", "--data", "mnist", *kind, "--data-dir", str(folder), *size, "--batch-size", "200", *map(str, arguments)],
+        app,
+        ["train-mnist", "--data", "mnist", *kind, "--data-dir", str(folder), *size, "--batch-size", "200",
+         *map(str, arguments)],
         catch_exceptions=False,
     )  # fmt: skip
 
@@ -154,8 +156,9 @@ def metrics(folder):
 
 def test_two_processes_learn_what_one_does(idx_folder, tmp_path):
     """With SGD: Adam divides by the gradient's size, and so makes a difference of rounding large within a few steps."""
-    arguments = ["-m", "stn_cli", "train-mnist", "--data", "mnist", "--distortion", "R", "--data-dir", str(idx_folder), "--no-compare",
-                 "--epochs", "3", "--batch-size", "151", "--optimizer", "sgd", "--lr", "0.05"]  # fmt: skip
+    arguments = ["-m", "stn_cli", "train-mnist", "--data", "mnist", "--distortion", "R",
+                 "--data-dir", str(idx_folder), "--no-compare", "--epochs", "3", "--batch-size", "151",
+                 "--optimizer", "sgd", "--lr", "0.05"]  # fmt: skip
     launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(free_port())]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     for how, out in (([], "one"), (launcher, "two")):
