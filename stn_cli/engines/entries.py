@@ -23,7 +23,7 @@ def compiled(kernel: str, dtype: np.dtype | None, channels: int, alpha: bool) ->
     elif kernel == "warp_small":
         entry, signature = _warp_small(channels)
     else:
-        entry, signature = {"expand": _expand, "spline": _spline}[kernel]()
+        entry, signature = _expand()
     made = numba.cfunc(signature)(entry)
     _, _, (machine_code, _) = made._library.serialize_using_object_code()
     return made._wrapper_name, machine_code
@@ -80,15 +80,3 @@ def _expand() -> tuple[Callable, types.Type]:
         )  # fmt: skip
 
     return entry, types.void(_REAL, _WHOLE, _WHOLE, _REAL, _WHOLE, _REAL, _WHOLE, _WHOLE, _WHOLE, _REAL)
-
-
-def _spline() -> tuple[Callable, types.Type]:
-    spline = lattice_kernels.spline
-
-    def entry(points, count, controls, number, coefficients, out):
-        spline(
-            carray(points, (count, 2)), carray(controls, (number, 2)), carray(coefficients, (number + 3, 2)),
-            carray(out, (count, 2)),
-        )  # fmt: skip
-
-    return entry, types.void(_REAL, _WHOLE, _REAL, _WHOLE, _REAL, _REAL)

@@ -1,6 +1,4 @@
-"""Grids of maps without a matrix: a lattice expanded, a thin-plate spline evaluated. Compiled by `entries`."""
-
-import numpy as np
+"""Grids of maps without a matrix: a lattice expanded. Compiled by `entries`."""
 
 from stn_cli.engines.jit import apart
 
@@ -28,20 +26,3 @@ def expand(nodes, weights, line, low, rows, width, table):
                 at = start + 2 * (i * step + t)
                 table[at] = a * x0 + b * x1 + c * x2 + d * x3
                 table[at + 1] = a * y0 + b * y1 + c * y2 + d * y3
-
-
-@apart
-def spline(points, controls, coefficients, out):
-    """T_θ of the thin-plate spline at points (P, 2); coefficients (K + 3, 2) as `ThinPlateSpline.coefficients` has them."""
-    count = len(controls)
-    for p in range(len(points)):
-        x, y = points[p]
-        dx = coefficients[count, 0] + coefficients[count + 1, 0] * x + coefficients[count + 2, 0] * y
-        dy = coefficients[count, 1] + coefficients[count + 1, 1] * x + coefficients[count + 2, 1] * y
-        for k in range(count):
-            square = (x - controls[k, 0]) ** 2 + (y - controls[k, 1]) ** 2
-            if square > 0:
-                bend = 0.5 * square * np.log(square)
-                dx += bend * coefficients[k, 0]
-                dy += bend * coefficients[k, 1]
-        out[p, 0], out[p, 1] = x + dx, y + dy

@@ -35,7 +35,6 @@ ARGUMENTS = {
         *(_POINTER, _POINTER, _WHOLE, _POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE),
     ),
     "expand": (_POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE, _POINTER, _WHOLE, _WHOLE, _WHOLE, _POINTER),
-    "spline": (_POINTER, _WHOLE, _POINTER, _WHOLE, _POINTER, _POINTER),
 }
 
 lock = RLock()  # LLVM is asked one thing at a time: whoever compiles or links holds this
@@ -119,6 +118,13 @@ def _write(path: Path, symbol: str, machine_code: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+@cache
+def _runtime() -> dict[str, int]:
+    """What kernels call besides themselves: LLVM does not look for it in this process unless it is told where it is."""
+    moves, sets = ctypes._memmove_addr, ctypes._memset_addr  # type: ignore[attr-defined]
+    return {"memset": sets, "memcpy": moves, "memmove": moves}
+
+
 def _linked(symbol: str, machine_code: bytes) -> int:
     """The address of `symbol` once LLVM has placed the code in memory."""
     llvm.initialize_native_target()
@@ -129,9 +135,7 @@ def _linked(symbol: str, machine_code: bytes) -> int:
     for name in ("NRT_Free", "NRT_MemInfo_call_dtor"):
         if llvm.address_of_symbol(name) is None:
             llvm.add_symbol(name, never)
-    # What LLVM makes of plain loops, and cannot always find by itself.
-    moves, sets = ctypes._memmove_addr, ctypes._memset_addr  # type: ignore[attr-defined]
-    for name, address in (("memset", sets), ("memcpy", moves), ("memmove", moves)):
+    for name, address in _runtime().items():
         if llvm.address_of_symbol(name) is None:
             llvm.add_symbol(name, address)
     triple = llvm.get_process_triple() + ("-elf" if sys.platform == "win32" else "")

@@ -3,9 +3,7 @@
 import numpy as np
 
 from stn_cli.core.coordinates import normalised_from_pixel, pixel_from_normalised
-from stn_cli.core.families import ThinPlateSpline
 from stn_cli.core.transformation import Transformation
-from stn_cli.engines import native
 
 CHUNK = 1 << 14  # points at a time: temporaries stay in the cache
 
@@ -31,21 +29,7 @@ def exact_points(
             ),
             axis=-1,
         )
-        source = _mapped(transformation, target)
+        source = transformation.points(target)
         flat[part, 0] = pixel_from_normalised(source[:, 0], in_size[1], align_corners)
         flat[part, 1] = pixel_from_normalised(source[:, 1], in_size[0], align_corners)
-    return result
-
-
-def _mapped(transformation: Transformation, target: np.ndarray) -> np.ndarray:
-    family = transformation.family
-    if not isinstance(family, ThinPlateSpline):
-        return transformation.points(target)
-    result = np.empty_like(target)
-    controls = np.array(family.control_points, dtype=np.float64)
-    coefficients = np.ascontiguousarray(family.solution() @ (transformation.theta.reshape(-1, 2) - controls))
-    native.load("spline")(
-        target.ctypes.data, len(target), controls.ctypes.data, len(controls), coefficients.ctypes.data,
-        result.ctypes.data,
-    )  # fmt: skip
     return result
