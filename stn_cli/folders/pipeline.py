@@ -216,6 +216,8 @@ class _Crew:
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0))
         self._dropped.set()
+        for thread in self._threads:  # one that was past the last look is about to rename: its file is to be counted
+            thread.join(max(deadline + 0.3 - time.monotonic(), 0))
         late = []
         while not self._queue.empty():
             late.append(self._queue.get())
