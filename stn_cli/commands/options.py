@@ -259,3 +259,15 @@ def real(option: str, least: float, most: float = float("inf")) -> Callable[[str
         return value
 
     return parse
+
+
+def shard_of(text: str) -> tuple[int, int]:
+    """(i, n) from "i/n", 1 ≤ i ≤ n. Raises `OptionError`."""
+    number, _, shards = text.partition("/")
+    if not (_counting(number) and _counting(shards) and 1 <= int(number) <= int(shards)):
+        raise OptionError("--shard", text, "I/N: part I of N, such as 1/8; I from 1 to N")
+    return int(number), int(shards)
+
+
+def _counting(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 9

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from stn_cli.commands.groups import with_groups
-from stn_cli.commands.options import SamplingOptions, ThetaOptions, whole
+from stn_cli.commands.options import SamplingOptions, ThetaOptions, shard_of, whole
 from stn_cli.commands.sources import source as theta_source
 from stn_cli.errors import OptionError
 
@@ -97,6 +97,14 @@ def warp(
             rich_help_panel=RUNNING,
         ),
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Warp part I of N only, for job arrays: all parts may run at once, and end with one manifest.",
+            rich_help_panel=RUNNING,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be written; touch nothing.", rich_help_panel=RUNNING)
     ] = False,
@@ -121,8 +129,15 @@ def warp(
     source = theta_source(where)
     replayed: dict[str, Any] = source.run_settings()
     chosen = How.chosen(how, replayed.get("sampling", {}))
+    if shard is not None and contact_sheet is not None:
+        raise OptionError("--contact-sheet", contact_sheet, "shows a whole run: leave it out with --shard")
     plan = make_plan(
-        inputs, out, format=format or replayed.get("format", "keep"), existing=existing, recursive=recursive
+        inputs,
+        out,
+        format=format or replayed.get("format", "keep"),
+        existing=existing,
+        recursive=recursive,
+        shard=shard_of(shard) if shard is not None else (1, 1),
     )
     if size is not None:
         _check_size(size)

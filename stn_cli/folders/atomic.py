@@ -22,14 +22,14 @@ from typing import BinaryIO
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 # Process numbers come round again, in containers with every start; the token tells this process from its namesakes.
 _TOKEN = secrets.token_hex(4)
-_NAME = re.compile(r"\.stn-([0-9a-f]{8})-(\d+)-([0-9a-f]{8})-(\d+)\.(tmp|journal)")
+_NAME = re.compile(r"\.stn-([0-9a-f]{8})-(\d+)-([0-9a-f]{8})-(\d+)\.(tmp|journal|lock)")
 _numbers = count()
 # A temporary file that nobody has touched for a day belongs to no run, whatever process has its number now.
 _STALE_SECONDS = 24 * 3600
 
 
 def own_name(kind: str) -> str:
-    """A fresh hidden name that says which process it belongs to; `kind` is "tmp" or "journal"."""
+    """A fresh hidden name that says which process it belongs to; `kind` is "tmp", "journal" or "lock"."""
     return f".stn-{_HOST}-{os.getpid()}-{_TOKEN}-{next(_numbers)}.{kind}"
 
 
@@ -107,6 +107,14 @@ def _stale(path: Path, match: re.Match[str]) -> bool:
     if host != _HOST:
         return old
     return token != _TOKEN and (old or process == os.getpid() or not alive(process))
+
+
+def is_dead(name: str) -> bool:
+    """Does `own_name` belong to a process of this machine that has ended? False for other machines: nobody can tell."""
+    match = _NAME.fullmatch(name)
+    if match is None or match[1] != _HOST or match[3] == _TOKEN:
+        return False
+    return int(match[2]) == os.getpid() or not alive(int(match[2]))
 
 
 def alive(process: int) -> bool:

@@ -17,7 +17,7 @@ from threading import Lock
 from typing import Any
 
 from stn_cli.errors import FileError, OptionError
-from stn_cli.folders.atomic import alive, left_behind, own_name, replacing
+from stn_cli.folders.atomic import is_dead, left_behind, own_name, replacing
 
 Row = dict[str, Any]
 
@@ -105,9 +105,10 @@ class Journal:
             return
         with _locked(self.manifest.parent):
             merged = {row["output"]: row for row in (read_manifest(self.manifest) if self.manifest.exists() else [])}
-            for journal in journals:
-                merged |= _finished(journal)
-            if merged:
+            found = [_finished(journal) for journal in journals if journal.exists()]  # else another run took it over
+            for rows in found:
+                merged |= rows
+            if found and merged:
                 write_manifest(self.manifest, merged.values())
             for journal in journals:
                 with suppress(OSError):
@@ -148,35 +149,47 @@ def _line(row: Mapping[str, Any]) -> bytes:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One writer of the manifest at a time, also among processes."""
-    path = folder / _LOCK
-    deadline = time.monotonic() + _LOCK_SECONDS
+    """One writer of the manifest at a time, also among processes, and among machines that share the folder."""
+    path, mine = folder / _LOCK, own_name("lock")
+    seen, deadline = "", time.monotonic() + _LOCK_SECONDS
     while True:
         try:
             lock = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
             break
         except FileExistsError:
-            if time.monotonic() > deadline or _abandoned(path):
-                with suppress(OSError):
-                    path.unlink()
-                deadline = time.monotonic() + _LOCK_SECONDS
+            holder = _holder(path)
+            if holder != seen:  # the lock went from one run to the next: patience begins anew
+                seen, deadline = holder, time.monotonic() + _LOCK_SECONDS
+            if time.monotonic() > deadline or is_dead(holder):
+                _break(path, holder)
             else:
                 time.sleep(0.02)
         except OSError as error:
             raise FileError(folder, f"the manifest cannot be written ({error.strerror})") from error
     try:
         with suppress(OSError):  # a full disk: the lock then says nothing of its holder, and times out
-            os.write(lock, str(os.getpid()).encode())
+            os.write(lock, mine.encode())
         os.close(lock)
         yield
     finally:
-        with suppress(OSError):
-            path.unlink()
+        if _holder(path) in (mine, ""):  # unless another run lost patience and has its own there now
+            with suppress(OSError):
+                path.unlink()
 
 
-def _abandoned(path: Path) -> bool:
+def _holder(path: Path) -> str:
     try:
-        holder = path.read_text("ascii")
-        return holder.isdigit() and int(holder) != os.getpid() and not alive(int(holder))
+        return path.read_text("ascii")
     except (OSError, ValueError):
-        return False
+        return ""
+
+
+def _break(path: Path, holder: str) -> None:
+    """Take the lock of a dead run away; one that another run made meanwhile is put back."""
+    aside = path.with_name(own_name("tmp"))
+    with suppress(OSError):
+        path.rename(aside)
+        if _holder(aside) != holder:
+            with suppress(OSError):
+                os.link(aside, path)
+        aside.unlink()

@@ -62,12 +62,15 @@ def make_plan(
     existing: Existing = "fail",
     recursive: bool = True,
     case_sensitive: bool | None = None,
+    shard: tuple[int, int] = (1, 1),
 ) -> Plan:
     """Find the files and name the results; touches nothing.
 
     In a folder, files with a known image suffix are taken; a file named on its own is always tried. Sub-folders are kept in
     the output. `out` is a folder, or a file where there is one input file and `out` has an image suffix. `case_sensitive` says
-    whether names that differ in case only can stand side by side in `out`; None looks at the file system.
+    whether names that differ in case only can stand side by side in `out`; None looks at the file system. `shard` = (i, n)
+    keeps every n-th file of the whole, sorted plan from the i-th on, i from 1: the n shards are disjoint and together
+    everything. Names and collisions are those of the whole plan; of results that are there already, a shard sees its own.
 
     Raises `OptionError` for missing or empty inputs, results that collide with each other, with an input, or (existing="fail")
     with a file that is there, and for results that a symbolic link would lead out of `out`.
@@ -98,6 +101,10 @@ def make_plan(
     _check_collisions(jobs, folder, case_sensitive)
     _check_inputs_untouched(jobs)
     _check_inside(jobs, folder)
+    number, shards = shard
+    if shards > 1:
+        _check_apart(inputs, folder, shard)
+        jobs = jobs[number - 1 :: shards]
     present = [job for job in jobs if os.path.lexists(job.target)]
     _check_existing(present, existing)
     skipped = frozenset(present) if existing == "skip" else frozenset()
@@ -177,6 +184,16 @@ def _check_inside(jobs: Iterable[Job], folder: Path) -> None:
     for parent in sorted({job.target.parent for job in jobs}):
         if not parent.resolve().is_relative_to(root):
             raise OptionError("--out", parent, f"a symbolic link leads out of {folder}")
+
+
+def _check_apart(inputs: Sequence[Path], folder: Path, shard: tuple[int, int]) -> None:
+    """Shards agree on the plan only where none of them finds another's results among its inputs."""
+    out = folder.resolve()
+    for given in inputs:
+        if given.is_dir() and given.resolve().is_relative_to(out):
+            raise OptionError(
+                "--shard", f"{shard[0]}/{shard[1]}", f"needs an --out that does not hold the input {given}"
+            )
 
 
 def _check_existing(present: list[Job], existing: Existing) -> None:

@@ -113,9 +113,35 @@ def test_two_runs_finish_at_once(tmp_path: Path) -> None:
     assert len(read_manifest(tmp_path / "manifest.jsonl")) == 120
 
 
-def test_the_lock_of_a_dead_run_is_broken(tmp_path: Path) -> None:
-    (tmp_path / manifest._LOCK).write_text("2147483646")
+def test_the_lock_of_a_dead_run_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "_LOCK_SECONDS", 1e9)
+    (tmp_path / manifest._LOCK).write_text(f".stn-{atomic._HOST}-2147483646-00000000-0.lock")
     journal = Journal(tmp_path / "manifest.jsonl")
     journal.add(row("a"), written(tmp_path, "a"))
-    journal.close()
+    closing = threading.Thread(target=journal.close, daemon=True)
+    closing.start()
+    closing.join(10)
     assert len(read_manifest(tmp_path / "manifest.jsonl")) == 1
+
+
+@pytest.mark.parametrize("holder", [".stn-00000000-2147483646-00000000-0.lock", "", "no name"])
+def test_a_lock_of_another_machine_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holder: str) -> None:
+    monkeypatch.setattr(manifest, "_LOCK_SECONDS", 0.6)
+    lock = tmp_path / manifest._LOCK
+    lock.write_text(holder)
+    journal = Journal(tmp_path / "manifest.jsonl")
+    journal.add(row("a"), written(tmp_path, "a"))
+    closing = threading.Thread(target=journal.close)
+    closing.start()
+    closing.join(0.3)
+    assert lock.read_text() == holder, "a process number of another machine says nothing here"
+    closing.join()
+    assert len(read_manifest(tmp_path / "manifest.jsonl")) == 1
+    assert not lock.exists()
+
+
+def test_a_dead_journal_that_another_run_took_over_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / atomic.own_name("journal")
+    monkeypatch.setattr(manifest, "left_behind", lambda folder, kind: [gone])
+    Journal(tmp_path / "manifest.jsonl")
+    assert list(tmp_path.iterdir()) == []
