@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ class Warper:
 
     def __call__(self, picture: Picture, job: Job) -> tuple[Picture, dict[str, Any]]:
         said = self.source.settings(job.name)
-        how = How.chosen(self.options, said.get("sampling", {}))
+        how = self._how(said)
         frames: list[Frame] = []
         rows: list[dict[str, Any]] = []
         made: Transformation | None = None
@@ -97,7 +98,7 @@ class Warper:
     def shrink(self, job: Job, size: Size) -> int:
         """How far the decoder may reduce the picture of `job`, `size` (height, width) in the file: see `core.reduction`."""
         said = self.source.settings(job.name)
-        how = How.chosen(self.options, said.get("sampling", {}))
+        how = self._how(said)
         if self.source.looks or how.align_corners or how.antialias == "off" or how.kernel == "nearest":
             return 1
         out_size = self._out_size(size, _of_page(said, 0))
@@ -105,6 +106,14 @@ class Warper:
             return reduction(self.source(View(job.name, size, out_size, how.align_corners)), size, out_size)
         except StnError:
             return 1  # it will be raised again, and told, when the picture is warped
+
+    @cached_property
+    def _typed(self) -> How:
+        return How.chosen(self.options, {})
+
+    def _how(self, said: Mapping[str, Any]) -> How:
+        row = said.get("sampling")
+        return How.chosen(self.options, row) if row else self._typed
 
     def _warped(self, frame: Frame, made: Transformation, out_size: Size, sampling: Sampling) -> np.ndarray:
         if frame.reduced > 1:  # what is left to be averaged may be less than `auto` asks for

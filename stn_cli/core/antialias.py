@@ -7,9 +7,8 @@ area average (exactly so for reductions by whole factors). Works on any array of
 
 from typing import Any
 
-from array_api_compat import array_namespace
-
 from stn_cli.core.coordinates import Array
+from stn_cli.core.namespaces import array_namespace
 from stn_cli.core.sampling import Antialias
 
 MOST_TAPS = 128  # along one axis; a pixel at the horizon of a projective map would ask for any number

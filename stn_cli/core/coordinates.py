@@ -9,7 +9,7 @@ Everything works on any array of the array-API standard (NumPy, torch).
 
 from typing import Any
 
-from array_api_compat import array_namespace
+from stn_cli.core.namespaces import array_namespace
 
 Array = Any  # an array of the array-API standard
 Size = tuple[int, int]  # (height, width)

@@ -24,6 +24,7 @@ _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 _TOKEN = secrets.token_hex(4)
 _NAME = re.compile(r"\.stn-([0-9a-f]{8})-(\d+)-([0-9a-f]{8})-(\d+)\.(tmp|journal|lock)")
 _numbers = count()
+_BUFFER = 1 << 13  # said, or Python asks each file whether it is a terminal
 # A temporary file that nobody has touched for a day belongs to no run, whatever process has its number now.
 _STALE_SECONDS = 24 * 3600
 
@@ -53,7 +54,7 @@ def replacing(target: Path, *, overwrite: bool, sync: bool = False) -> Iterator[
     """
     temporary = target.with_name(own_name("tmp"))
     try:
-        with temporary.open("x+b") as file:
+        with temporary.open("x+b", buffering=_BUFFER) as file:
             yield file, temporary
             if sync:
                 file.flush()

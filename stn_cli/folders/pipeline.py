@@ -5,10 +5,10 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from stn_cli.errors import FileError, StnError
@@ -18,13 +18,15 @@ from stn_cli.folders.codecs import reason as in_words
 from stn_cli.folders.manifest import Journal
 from stn_cli.folders.picture import Picture
 from stn_cli.folders.plan import Job, Plan
-from stn_cli.folders.room import Room
+from stn_cli.folders.room import Room, keep_freed_memory
 
 Warp = Callable[[Picture, Job], tuple[Picture, Mapping[str, Any]]]
 Progress = Callable[[int, int, Job, FileError | None], None]
 
 # After a Ctrl-C, how long the pictures at hand may take to be finished; then they are dropped.
 _PATIENCE = 1.5
+# Seconds between two looks at what the workers have delivered, while they work.
+_LOOK = 0.05
 _DISK = (errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
@@ -96,6 +98,7 @@ def run(
     started = time.monotonic()
     journal = Journal(plan.manifest) if plan.manifest else None
     _tidy(plan)
+    keep_freed_memory()
     crew = _Crew(plan, warp, reading, quality, background, journal)
     outcomes: dict[Job, _Outcome | None] = dict.fromkeys(plan.jobs)
 
@@ -173,7 +176,7 @@ def _results(plan: Plan, outcomes: Mapping[Job, _Outcome | None]) -> Results:
 
 
 class _Crew:
-    """The worker threads. They take jobs in the plan's order and put outcomes into a queue."""
+    """The worker threads. They take jobs in the plan's order and leave their outcomes to be fetched."""
 
     def __init__(
         self,
@@ -190,7 +193,8 @@ class _Crew:
         self._next = threading.Lock()
         self._stopping, self._dropped = threading.Event(), threading.Event()
         self._room = Room(self._stopping)
-        self._queue: SimpleQueue[_Outcome] = SimpleQueue()
+        self._outcomes: deque[_Outcome] = deque()
+        self._wake = threading.Event()
         self._threads: list[threading.Thread] = []
         self._folders: set[str] = set()
 
@@ -200,14 +204,18 @@ class _Crew:
             thread = threading.Thread(target=self._work, name=f"stn-{number}", daemon=True)
             self._threads.append(thread)
             thread.start()
-        for _ in self.plan.jobs:
-            while True:
-                try:
-                    # with a timeout, because on Windows an untimed wait cannot be interrupted
-                    yield self._queue.get(timeout=0.5)
-                    break
-                except Empty:
-                    continue
+        delivered = 0
+        while delivered < len(self.plan.jobs):
+            # Looked at now and then: waking this thread for each picture makes the workers wait for the interpreter.
+            self._wake.wait(_LOOK)
+            self._wake.clear()
+            for outcome in self._delivered():
+                delivered += 1
+                yield outcome
+
+    def _delivered(self) -> Iterator[_Outcome]:
+        while self._outcomes:
+            yield self._outcomes.popleft()
 
     def stop(self) -> list[_Outcome]:
         """Let the workers finish what they have in hand, drop what takes too long; returns what they still delivered."""
@@ -218,16 +226,14 @@ class _Crew:
         self._dropped.set()
         for thread in self._threads:  # one that was past the last look is about to rename: its file is to be counted
             thread.join(max(deadline + 0.3 - time.monotonic(), 0))
-        late = []
-        while not self._queue.empty():
-            late.append(self._queue.get())
-        return late
+        return list(self._delivered())
 
     def _work(self) -> None:
         while not self._stopping.is_set():
             with self._next:
                 job = next(self._jobs, None)
             if job is None:
+                self._wake.set()
                 return
             try:
                 outcome = self._outcome(job)
@@ -235,7 +241,9 @@ class _Crew:
                 return
             except BaseException as error:
                 outcome = _Outcome(job, fatal=error)
-            self._queue.put(outcome)
+            self._outcomes.append(outcome)
+            if outcome.fatal is not None or outcome.full:
+                self._wake.set()
 
     def _outcome(self, job: Job) -> _Outcome:
         try:

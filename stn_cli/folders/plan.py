@@ -99,13 +99,15 @@ def make_plan(
             "INPUT", where, f"holds no image{_counted(found.ignored)}; known are {', '.join(sorted(SUFFIXES))}"
         )
     _check_collisions(jobs, folder, case_sensitive)
-    _check_inputs_untouched(jobs)
+    present = [job for job in jobs if os.path.lexists(job.target)]
+    _check_inputs_untouched(jobs, present)
     _check_inside(jobs, folder)
     number, shards = shard
     if shards > 1:
         _check_apart(inputs, folder, shard)
         jobs = jobs[number - 1 :: shards]
-    present = [job for job in jobs if os.path.lexists(job.target)]
+        ours = set(jobs)
+        present = [job for job in present if job in ours]
     _check_existing(present, existing)
     skipped = frozenset(present) if existing == "skip" else frozenset()
     return Plan(
@@ -158,13 +160,15 @@ def _check_collisions(jobs: Iterable[Job], folder: Path, case_sensitive: bool | 
         raise OptionError("--out", folder / MANIFEST, "is the name of the manifest")
 
 
-def _check_inputs_untouched(jobs: Iterable[Job]) -> None:
+def _check_inputs_untouched(jobs: Iterable[Job], present: Sequence[Job]) -> None:
+    if not present:
+        return
     sources = {}
     for job in jobs:
         identity = _identity(job.source)
         if identity is not None:
             sources[identity] = job.source
-    for job in jobs:
+    for job in present:
         identity = _identity(job.target)
         if identity is not None and identity in sources:
             raise OptionError("--out", job.target, f"is the input {sources[identity]}; an input is never overwritten")

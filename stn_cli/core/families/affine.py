@@ -1,9 +1,8 @@
 """Affine: six numbers, row-major (paper, equation 1)."""
 
-from array_api_compat import array_namespace
-
 from stn_cli.core.coordinates import Array
 from stn_cli.core.families.base import Family, column, rows, stack_rows
+from stn_cli.core.namespaces import array_namespace
 
 
 class Affine(Family):

@@ -3,9 +3,10 @@
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
 from stn_cli.core.coordinates import Array, Size, target_grid
+from stn_cli.core.namespaces import array_namespace
 
 
 class Family(ABC):

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
 from stn_cli.core.coordinates import Array, Size, pixel_from_normalised, target_grid
 from stn_cli.core.families.base import Family, rows
+from stn_cli.core.namespaces import array_namespace
 
 
 class Flow(Family):

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
 from stn_cli.core.coordinates import Array
 from stn_cli.core.families.base import rows
+from stn_cli.core.namespaces import array_namespace
 from stn_cli.errors import StnError
 
 Points = tuple[tuple[float, float], ...]

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from array_api_compat import array_namespace
-
 from stn_cli.core.coordinates import Array
 from stn_cli.core.families.base import Family
 from stn_cli.core.families.lattice import displacements, lattice, names
+from stn_cli.core.namespaces import array_namespace
 
 
 class PiecewiseAffine(Family):

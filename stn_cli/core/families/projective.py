@@ -1,9 +1,8 @@
 """Projective: the plane seen from elsewhere, eight numbers."""
 
-from array_api_compat import array_namespace
-
 from stn_cli.core.coordinates import Array
 from stn_cli.core.families.base import Family, column, rows, stack_rows
+from stn_cli.core.namespaces import array_namespace
 
 HORIZON = 1e-6  # |w| is kept above it: the points stay finite, and far outside any image
 

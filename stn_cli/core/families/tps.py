@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from array_api_compat import array_namespace
-
 from stn_cli.core.coordinates import Array
 from stn_cli.core.families.base import Family
 from stn_cli.core.families.lattice import Points, constant, displacements, lattice, names
+from stn_cli.core.namespaces import array_namespace
 from stn_cli.errors import StnError
 
 

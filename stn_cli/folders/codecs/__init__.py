@@ -100,8 +100,14 @@ def _bytes(path: Path, most: int) -> bytes:
     if status.st_size > most:
         raise CodecError(f"{status.st_size} bytes are more than --max-pixels allows")
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-    with os.fdopen(os.open(path, flags), "rb", buffering=0) as file:
-        data = file.read()
+    # Without a file object: each of its calls to the system lets another worker have the interpreter.
+    descriptor = os.open(path, flags)
+    try:
+        data = os.read(descriptor, status.st_size + 1)
+        while len(data) < status.st_size and (more := os.read(descriptor, status.st_size - len(data))):
+            data += more
+    finally:
+        os.close(descriptor)
     if not data:
         raise CodecError("the file is empty")
     return data

@@ -69,10 +69,7 @@ def write(picture: Picture, file: BinaryIO, quality: int | None) -> None:
         head[13] = 1
         for at, value in zip((14, 16), picture.metadata.dpi, strict=True):
             head[at : at + 2] = int(np.clip(round(value), 1, 65535)).to_bytes(2, "big")
-    file.write(head)
-    for part in _metadata(picture, frame.size):
-        file.write(part)
-    file.write(memoryview(coded)[start:])
+    file.write(b"".join((head, *_metadata(picture, frame.size), memoryview(coded)[start:])))
 
 
 def _metadata(picture: Picture, size: tuple[int, int]) -> list[bytes]:
