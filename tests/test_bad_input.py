@@ -155,6 +155,7 @@ OPTIONS = [
     Case(W + R + "--device tpu", ("--device", "tpu", "cpu")),
     Case(W + R + "--jobs 0", ("--jobs", "0")),
     Case(W + R + "--jobs many", ("--jobs", "many")),
+    Case(W + R + "--batch-size 0", ("--batch-size", "0", "4,096")),
     Case(W + R + "--shard 0/4", ("--shard", "0/4", "I/N")),
     Case(W + R + "--shard 5/4", ("--shard", "5/4", "I/N")),
     Case(W + R + "--shard 1", ("--shard", "1", "I/N")),

@@ -97,6 +97,16 @@ def warp(
             rich_help_panel=RUNNING,
         ),
     ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--batch-size", 1, 4096),
+            metavar="N",
+            help="Images that go through the device at once, at most.",
+            show_default="16 on a GPU, 1 on the CPU",
+            rich_help_panel=RUNNING,
+        ),
+    ] = None,
     shard: Annotated[
         str | None,
         typer.Option(
@@ -123,7 +133,7 @@ def warp(
     """
     from stn_cli.commands.warping import How, Warper
     from stn_cli.folders.codecs import MAX_PIXELS, Reading
-    from stn_cli.folders.pipeline import Interrupted, run
+    from stn_cli.folders.pipeline import Interrupted, cpus, run
     from stn_cli.folders.plan import make_plan
 
     source = theta_source(where)
@@ -146,9 +156,10 @@ def warp(
     if dry_run:
         _dry_run(plan, json)
         return
-    from stn_cli.engines import choose
+    from stn_cli.engines import choose, gathering
 
     engine, why = choose(device, (job.source for job in plan.jobs))
+    engine, waiting = gathering(engine, batch_size)
     warper = Warper(source, engine, how, size)
     sheet = _Sheet(contact_sheet, plan, existing) if contact_sheet is not None else None
     from stn_cli.commands.progress import progress
@@ -184,7 +195,7 @@ def warp(
                 reading=reading,
                 quality=quality if quality is not None else replayed.get("quality"),
                 background=chosen.fill.background() if chosen.fill is not None else None,
-                workers=jobs,
+                workers=jobs or cpus() + waiting,
                 on_progress=on_progress,
             )
         except Interrupted as stopped:

@@ -4,12 +4,14 @@ One contract (`Engine`), tested against float64 references: `cpu` (numba), `torc
 `choose` picks one and says why; nothing heavy is imported before it is needed.
 """
 
+from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Protocol
 
 from stn_cli.errors import MissingError, OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -17,10 +19,27 @@ if TYPE_CHECKING:
     from stn_cli.core.sampling import Sampling
     from stn_cli.core.transformation import Transformation
 
-__all__ = ["DEVICES", "Engine", "choose"]
+__all__ = ["DEVICES", "Engine", "Work", "choose", "gathering"]
 
 WORTH_A_GPU = 1_000_000_000  # bytes of image files; a guess until it is measured on a GPU
 DEVICES = ("auto", "cpu", "cuda", "mps")
+BATCH = 16  # images in one launch on a GPU, where nothing else is said
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Work:
+    """One call of `Engine.warp`, to be made together with others."""
+
+    image: "np.ndarray"
+    transformation: "Transformation"
+    out_size: tuple[int, int]
+    sampling: "Sampling"
+    alpha: bool = False
+
+    @property
+    def bytes(self) -> int:
+        """Of the pixels in and out."""
+        return self.image.nbytes + prod((*self.out_size, self.image.shape[2])) * self.image.itemsize
 
 
 class Engine(Protocol):
@@ -44,6 +63,10 @@ class Engine(Protocol):
         dtype, for `out_size` = (H', W'). `rows` = (first, last + 1) asks for that strip of the output alone, byte for
         byte what the whole would hold. With `alpha` the last channel is straight alpha.
         """
+        ...
+
+    def warp_all(self, works: "Sequence[Work]") -> "list[np.ndarray]":
+        """V for each of `works`, the same bytes as `warp` one by one; they may differ in everything."""
         ...
 
 
@@ -72,6 +95,19 @@ def choose(device: str = "auto", files: "Iterable[Path]" = ()) -> tuple[Engine, 
         return _cuda(), f"{size / 1e6:.0f} MB are worth the start of torch and CUDA"
     except MissingError as missing:
         return CpuEngine(), str(missing)
+
+
+def gathering(engine: Engine, batch_size: int | None) -> tuple[Engine, int]:
+    """The engine that makes batches of at most `batch_size` images, and how many images may wait for it.
+
+    A CPU warps one image a thread unless a batch is asked for; a GPU takes `BATCH` at once.
+    """
+    count = batch_size or (1 if engine.name == "cpu" else BATCH)
+    if count == 1 and engine.name == "cpu":
+        return engine, 0
+    from stn_cli.engines.gathered import Gathered
+
+    return Gathered(engine, count), count
 
 
 def _nvidia_driver() -> bool:

@@ -3,6 +3,7 @@
 The kernels are loaded without numba (`native`); only what they do not cover (`generic`) imports numba each time.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,7 +13,7 @@ from stn_cli.core.antialias import AUTO, SLACK, largest_singular_value
 from stn_cli.core.families import Family
 from stn_cli.core.sampling import ANTIALIAS, KERNELS, PADDINGS, Sampling
 from stn_cli.core.transformation import Transformation, pixel_matrices
-from stn_cli.engines import codes, native
+from stn_cli.engines import Work, codes, native
 from stn_cli.engines.codes import AFFINE, LANES, PROJECTIVE, TABLE
 from stn_cli.engines.lattice import lattice_for
 from stn_cli.engines.points import exact_points
@@ -50,6 +51,22 @@ class CpuEngine:
         else:
             _plain(image, transformation, out[0], out_size, first, sampling, alpha)
         return out[0]
+
+    def warp_all(self, works: Sequence[Work]) -> list[np.ndarray]:
+        """See `Engine.warp_all`: small images that are alike go through `warp_batch`, the others one by one."""
+        out: dict[int, np.ndarray] = {}
+        alike: dict[tuple, list[int]] = {}
+        for index, w in enumerate(works):
+            if _is_small(w.image, w.alpha, w.sampling):
+                key = (w.image.shape, w.transformation.family, w.out_size, w.sampling)
+                alike.setdefault(key, []).append(index)
+            else:
+                out[index] = self.warp(w.image, w.transformation, w.out_size, w.sampling, alpha=w.alpha)
+        for (_, family, out_size, sampling), members in alike.items():
+            images = np.stack([works[i].image for i in members])
+            theta = np.stack([works[i].transformation.theta for i in members])
+            out.update(zip(members, self.warp_batch(images, family, theta, out_size, sampling), strict=True))
+        return [out[index] for index in range(len(works))]
 
     def warp_batch(
         self,

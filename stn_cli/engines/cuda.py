@@ -1,16 +1,19 @@
 """The GPU engine: one Triton launch for a batch (`triton_kernel`), 8 bit to 8 bit, no sampling grid in memory.
 
-`warp` serves folders: each worker thread has its own stream and pinned buffers, so that one image's upload, the next one's
-kernel and a third one's download overlap, and decoding and encoding go on meanwhile. `warp_tensors` serves data that is
-on the device already. Depths other than uint8, flow and piecewise-affine maps go to the torch engine on the same device.
+`warp_all` serves folders: a batch goes up in one copy, through one launch for each kind of map, and comes down in one copy.
+Each call has a lane of its own, a stream with page-locked buffers: while one batch is computed another travels, and
+decoding and encoding go on meanwhile. `warp_tensors` serves data that is on the device already. Depths other than uint8,
+flow and piecewise-affine maps go to the torch engine on the same device.
 
 Untested on a GPU: none was at hand. Its tests run under Triton's interpreter; `python -m tests.benchmarks.gpu` checks and
 measures everything on a machine that has one.
 """
 
 import os
-import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import prod
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -23,6 +26,7 @@ from stn_cli.core.coordinates import pixel_frame
 from stn_cli.core.families import ThinPlateSpline
 from stn_cli.core.sampling import KERNELS, PADDINGS, Sampling
 from stn_cli.core.transformation import Transformation
+from stn_cli.engines import Work
 from stn_cli.engines.torch import TorchEngine
 from stn_cli.engines.triton_kernel import COLUMNS, MAP_COLUMNS, warp_kernel
 from stn_cli.errors import MissingError
@@ -40,7 +44,7 @@ class CudaEngine:
             raise MissingError("--device cuda: torch finds no CUDA device here")
         self.device = torch.device("cpu" if INTERPRETED else device)
         self.other = TorchEngine(str(self.device))
-        self.local = threading.local()
+        self._lanes: SimpleQueue[_Lane] = SimpleQueue()
 
     def warp(
         self,
@@ -53,16 +57,29 @@ class CudaEngine:
         rows: tuple[int, int] | None = None,
     ) -> np.ndarray:
         """See `Engine.warp`."""
-        if not serves(image, transformation, alpha):
+        if rows is not None or not serves(image, transformation, alpha):
             return self.other.warp(image, transformation, out_size, sampling, alpha=alpha, rows=rows)
-        with self._stream():
-            U = self._pinned("in", image.shape).copy_(torch.from_numpy(image)).to(self.device, non_blocking=True)
-            (V,) = self.warp_tensors([U], [transformation], [out_size], sampling, alpha=alpha)
-            V = V if rows is None else V[rows[0] : rows[1]]
-            landed = self._pinned("out", V.shape).copy_(V, non_blocking=True)
-            if not INTERPRETED:
-                torch.cuda.current_stream().synchronize()
-            return landed.numpy().copy()
+        return self.warp_all([Work(image, transformation, out_size, sampling, alpha)])[0]
+
+    def warp_all(self, works: Sequence[Work]) -> list[np.ndarray]:
+        """See `Engine.warp_all`."""
+        out: dict[int, np.ndarray] = {}
+        alike: dict[tuple, list[int]] = {}
+        for index, work in enumerate(works):
+            if serves(work.image, work.transformation, work.alpha):
+                alike.setdefault((work.image.shape[2], work.sampling, work.alpha), []).append(index)
+            else:
+                (out[index],) = self.other.warp_all([work])
+        with self._lane() as lane:
+            for (_, sampling, alpha), members in alike.items():
+                chosen = [works[i] for i in members]
+                inputs = lane.up([work.image for work in chosen])
+                sizes = [work.out_size for work in chosen]
+                outputs = lane.room([(*size, u.shape[2]) for size, u in zip(sizes, inputs, strict=True)])
+                maps = [work.transformation for work in chosen]
+                self.warp_tensors(inputs, maps, sizes, sampling, alpha=alpha, outputs=outputs)
+                out.update(zip(members, lane.down(), strict=True))
+        return [out[index] for index in range(len(works))]
 
     def warp_tensors(
         self,
@@ -125,22 +142,71 @@ class CudaEngine:
     def _sent(self, values: np.ndarray, dtype: torch.dtype) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(dtype).to(self.device, non_blocking=True)
 
-    def _stream(self):
-        """This thread's stream, as a context."""
-        if INTERPRETED:
-            return torch.inference_mode()
-        if not hasattr(self.local, "stream"):
-            self.local.stream = torch.cuda.Stream(self.device)
-        return torch.cuda.stream(self.local.stream)
+    @contextmanager
+    def _lane(self) -> "Iterator[_Lane]":
+        """A stream and its buffers, for the time of one batch; a free one, else a new one."""
+        try:
+            lane = self._lanes.get_nowait()
+        except Empty:
+            lane = _Lane(self.device)
+        try:
+            with lane.current():
+                yield lane
+        finally:
+            self._lanes.put(lane)
 
-    def _pinned(self, which: str, shape) -> Tensor:
-        """This thread's page-locked buffer, at least that large, viewed as `shape`."""
-        size = int(np.prod(shape))
-        buffer = getattr(self.local, which, None)
-        if buffer is None or buffer.numel() < size:
-            buffer = torch.empty(size, dtype=torch.uint8, pin_memory=not INTERPRETED)
-            setattr(self.local, which, buffer)
-        return buffer[:size].view(*shape)
+
+class _Lane:
+    """A stream, and page-locked and device memory for one batch each way; grown as needed and kept."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.stream = None if INTERPRETED else torch.cuda.Stream(device)
+        self.buffers: dict[str, Tensor] = {}
+        self.shapes: list[tuple[int, ...]] = []
+
+    def current(self):
+        return torch.inference_mode() if self.stream is None else torch.cuda.stream(self.stream)
+
+    def up(self, images: Sequence[np.ndarray]) -> list[Tensor]:
+        """The images on the device, sent in one copy."""
+        shapes = [image.shape for image in images]
+        staging, there = self._buffer("sent", shapes, pinned=True), self._buffer("inputs", shapes)
+        for view, image in zip(_views(staging, shapes), images, strict=True):
+            view.numpy()[:] = image
+        there.copy_(staging, non_blocking=True)
+        return _views(there, shapes)
+
+    def room(self, shapes: list[tuple[int, ...]]) -> list[Tensor]:
+        """Where the results are to be written on the device."""
+        self.shapes = shapes
+        return _views(self._buffer("outputs", shapes), shapes)
+
+    def down(self) -> list[np.ndarray]:
+        """The results, fetched in one copy; they are the caller's own."""
+        landed = self._buffer("fetched", self.shapes, pinned=True)
+        landed.copy_(self._buffer("outputs", self.shapes), non_blocking=True)
+        if self.stream is not None:
+            self.stream.synchronize()
+        return [view.numpy().copy() for view in _views(landed, self.shapes)]
+
+    def _buffer(self, name: str, shapes: Sequence[tuple[int, ...]], *, pinned: bool = False) -> Tensor:
+        size = sum(_padded(shape) for shape in shapes)
+        if name not in self.buffers or self.buffers[name].numel() < size:
+            device = torch.device("cpu") if pinned else self.device
+            locked = pinned and self.stream is not None
+            self.buffers[name] = torch.empty(size, dtype=torch.uint8, device=device, pin_memory=locked)
+        return self.buffers[name][:size]
+
+
+def _padded(shape: tuple[int, ...]) -> int:
+    """Bytes, a multiple of 16: four-byte pixels are read as words."""
+    return -(-prod(shape) // 16) * 16
+
+
+def _views(flat: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
+    starts = np.cumsum([0, *(_padded(shape) for shape in shapes)])
+    return [flat[at : at + prod(shape)].view(*shape) for at, shape in zip(starts.tolist(), shapes, strict=False)]
 
 
 def serves(image: np.ndarray, transformation: Transformation, alpha: bool) -> bool:

@@ -4,6 +4,8 @@ Images travel in their own depth; sampling is float32 on the device, grids are c
 Untested on MPS and CUDA: no such device was at hand.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from stn_cli.core.coordinates import axis_points
 from stn_cli.core.sampler import sample
 from stn_cli.core.sampling import Sampling
 from stn_cli.core.transformation import Transformation
+from stn_cli.engines import Work
 
 BAND = 1 << 20  # output pixels at a time: large fresh tensors lose more to page faults than to arithmetic
 
@@ -54,6 +57,10 @@ class TorchEngine:
             V = V[0, :, start - low : stop - low].movedim(0, -1)
             out[start - first : stop - first] = self._narrowed(V, image.dtype, alpha)
         return out
+
+    def warp_all(self, works: Sequence[Work]) -> list[np.ndarray]:
+        """See `Engine.warp_all`."""
+        return [self.warp(w.image, w.transformation, w.out_size, w.sampling, alpha=w.alpha) for w in works]
 
     def _uploaded(self, image: np.ndarray) -> Tensor:
         """(1, C, H, W) float32 on the device."""

@@ -167,12 +167,14 @@ def test_points_bend_and_say_how_far_they_miss(stn, folder, tmp_path):
     assert np.abs(after[24, 30].astype(int) - before[20, 20]).max() <= 4  # the content at (20, 20) went to (30, 24)
 
 
-@pytest.mark.parametrize("jobs", ["1", "3"])
-def test_bytes_do_not_depend_on_the_number_of_threads(stn, folder, tmp_path, jobs):
+@pytest.mark.parametrize("running", ["--jobs 1", "--jobs 3", "--batch-size 1", "--batch-size 3 --jobs 5"])
+def test_bytes_do_not_depend_on_threads_or_batches(stn, folder, tmp_path, running):
     stn("warp", folder, "--rotate", "7", "--out", tmp_path / "reference", "--jobs", "2")
-    stn("warp", folder, "--rotate", "7", "--out", tmp_path / jobs, "--jobs", jobs)
-    for path in sorted((tmp_path / "reference").rglob("*.*")):
-        assert path.read_bytes() == (tmp_path / jobs / path.relative_to(tmp_path / "reference")).read_bytes()
+    stn("warp", folder, "--rotate", "7", "--out", tmp_path / "other", *running.split())
+    made = sorted(path.relative_to(tmp_path / "reference") for path in (tmp_path / "reference").rglob("*.*"))
+    assert made == sorted(path.relative_to(tmp_path / "other") for path in (tmp_path / "other").rglob("*.*"))
+    for name in made:
+        assert (tmp_path / "reference" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
 
 
 def test_alpha_is_warped_premultiplied(stn, tmp_path):

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.slow  # the interpreter takes a minute or two
 from stn_cli.core.families import make  # noqa: E402
 from stn_cli.core.sampling import Sampling  # noqa: E402
 from stn_cli.core.transformation import Transformation  # noqa: E402
+from stn_cli.engines import Work  # noqa: E402
 from tests.engines import reference  # noqa: E402
 from tests.engines.test_cpu import how, picture, transformation  # noqa: E402
 
@@ -66,6 +67,24 @@ def test_mixed_sizes_and_maps_in_one_call_write_every_pixel_and_no_other(engine,
         assert reference.difference(room[2:-2, 2:-2].numpy(), expected) <= 1
         room[2:-2, 2:-2] = 171
         assert (room == 171).all()
+
+
+def test_a_batch_of_anything_gives_the_bytes_of_one_by_one(engine):
+    rng = np.random.default_rng(7)
+    works = [
+        Work(picture(rng, dtype, channels, size), transformation(name), out_size, Sampling(kernel), alpha)
+        for dtype, channels, size, name, out_size, kernel, alpha in (
+            ("uint8", 3, (23, 37), "turn", (19, 31), "bilinear", False),
+            ("uint8", 4, (8, 9), "corners", (7, 50), "bilinear", True),
+            ("uint16", 3, (23, 37), "turn", (9, 11), "bilinear", False),
+            ("uint8", 3, (40, 9), "shrink", (5, 5), "bilinear", False),
+            ("uint8", 3, (40, 9), "turn", (5, 5), "bicubic", False),
+        )
+    ]
+    for _ in range(2):  # the second time with the first one's buffers
+        for work, result in zip(works, engine.warp_all(works), strict=True):
+            alone = engine.warp(work.image, work.transformation, work.out_size, work.sampling, alpha=work.alpha)
+            np.testing.assert_array_equal(result, alone)
 
 
 def test_what_the_kernel_does_not_know_goes_to_torch(engine):

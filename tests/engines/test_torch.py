@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stn_cli.core.sampling import Sampling
+from stn_cli.engines import Work
 from stn_cli.engines import torch as torch_engine
 from stn_cli.engines.torch import TorchEngine
 from tests.engines import reference
@@ -37,3 +38,11 @@ def test_strips_are_the_whole():
     whole = TorchEngine().warp(image, map_, (19, 31), Sampling())
     strips = [TorchEngine().warp(image, map_, (19, 31), Sampling(), rows=r) for r in ((0, 7), (7, 19))]
     np.testing.assert_array_equal(np.concatenate(strips), whole)
+
+
+def test_all_at_once_are_one_by_one():
+    rng = np.random.default_rng(2)
+    works = [Work(picture(rng, "uint8", c), transformation("turn"), (9, 11), Sampling()) for c in (1, 3)]
+    for work, result in zip(works, TorchEngine().warp_all(works), strict=True):
+        alone = TorchEngine().warp(work.image, work.transformation, work.out_size, work.sampling)
+        np.testing.assert_array_equal(result, alone)
