@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from stn_cli import __version__
-from stn_cli.commands import animate, gradcheck, grid, theta, train_mnist, warp
+from stn_cli.commands import animate, bench, gradcheck, grid, theta, train_mnist, warp
 from stn_cli.errors import StnError
 
 app = typer.Typer(
@@ -41,6 +41,7 @@ app.command("warp")(warp.warp)
 app.command("grid")(grid.grid)
 app.command("train-mnist")(train_mnist.train_mnist)
 app.add_typer(theta.app, name="theta")
+app.command("bench")(bench.bench)
 app.command("animate")(animate.animate)
 app.command("gradcheck")(gradcheck.gradcheck)
 

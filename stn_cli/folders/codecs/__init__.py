@@ -19,7 +19,7 @@ from stn_cli.folders.codecs.base import MAX_PIXELS, Checked, CodecError, Reading
 from stn_cli.folders.codecs.fitting import fit
 from stn_cli.folders.picture import Picture
 
-__all__ = ["MAX_PIXELS", "CodecError", "Reading", "encode", "read"]
+__all__ = ["MAX_PIXELS", "CodecError", "Reading", "content", "decode", "encode", "read"]
 
 # A picture's pixels take at most 8 bytes each; a file much larger than that is not what it says.
 _ALLOWANCE = 64 << 20
@@ -29,7 +29,7 @@ def read(path: Path, reading: Reading | None = None) -> Picture:
     """Decode the file at `path`, upright. Raises `FileError` with the reason, for anything that can be wrong with it."""
     reading = reading or Reading()
     try:
-        return _decode(_bytes(path, 8 * reading.max_pixels + _ALLOWANCE), reading)
+        return decode(content(path, reading), reading)
     except FileError:
         raise
     except Exception as error:  # hostile bytes make foreign decoders raise anything; whatever it is, it is this file's
@@ -92,7 +92,9 @@ def _unknown(error: BaseException) -> bool:
     return isinstance(error, UnidentifiedImageError)  # whose own words show the address of a Python object
 
 
-def _bytes(path: Path, most: int) -> bytes:
+def content(path: Path, reading: Reading) -> bytes:
+    """The bytes of the file at `path`. Raises `CodecError` and `OSError`: half of `read`."""
+    most = 8 * reading.max_pixels + _ALLOWANCE
     # A FIFO or a device would block or never end: look before opening.
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
@@ -113,9 +115,9 @@ def _bytes(path: Path, most: int) -> bytes:
     return data
 
 
-def _decode(data: bytes, reading: Reading) -> Picture:
-    decode = _decoder(data)
-    picture = decode(data, reading)
+def decode(data: bytes, reading: Reading) -> Picture:
+    """What the bytes of a file show, upright. Raises anything that a decoder raises: the other half of `read`."""
+    picture = _decoder(data)(data, reading)
     return picture if picture.animated else replace(picture, loop=None)
 
 

@@ -1,0 +1,144 @@
+"""`stn bench`: how fast `stn warp` would be on this machine and these files, and what bounds it."""
+
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from stn_cli.commands.groups import with_groups
+from stn_cli.commands.options import SamplingOptions, ThetaOptions, whole
+from stn_cli.commands.sources import source as theta_source
+
+if TYPE_CHECKING:
+    from stn_cli.folders.codecs import Reading
+    from stn_cli.folders.measure import Measured
+    from stn_cli.folders.plan import Job, Plan
+
+MEASURING = "Measuring"
+
+
+@with_groups
+def bench(
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Images, and folders of images.")],
+    where: ThetaOptions,
+    how: SamplingOptions,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WxH", help="Size of the output, or a part of the input: 50%.", show_default="as the input"
+        ),
+    ] = None,
+    format: Annotated[  # noqa: A002
+        Literal["keep", "png", "jpeg", "webp", "tiff"],
+        typer.Option(metavar="FORMAT", help="What to write: keep, png, jpeg, webp or tiff.", rich_help_panel=MEASURING),
+    ] = "keep",
+    quality: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--quality", 1, 100),
+            metavar="1..100",
+            help="Of JPEG and WebP.",
+            show_default="90",
+            rich_help_panel=MEASURING,
+        ),
+    ] = None,
+    images: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--images", 1, 1_000_000),
+            metavar="N",
+            help="How many files at most, taken evenly from all.",
+            show_default="100",
+            rich_help_panel=MEASURING,
+        ),
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to warp.", rich_help_panel=MEASURING)
+    ] = "auto",
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--jobs", 1, 1024),
+            metavar="N",
+            help="Worker threads.",
+            show_default="one a CPU",
+            rich_help_panel=MEASURING,
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.", rich_help_panel=MEASURING)] = False,
+) -> None:
+    """Measure how fast stn warp would be on this machine and these files, and which stage bounds it.
+
+    A sample of the files is warped into a temporary folder, which is removed; nothing else is written. First each picture
+    alone, stage by stage in one thread, for ten seconds at most; then all of them together, as stn warp would.
+    """
+    from tempfile import TemporaryDirectory
+
+    from stn_cli.commands.warping import How, Warper
+    from stn_cli.engines import choose
+    from stn_cli.folders.codecs import Reading
+    from stn_cli.folders.measure import measure, results_in, sample
+    from stn_cli.folders.pipeline import cpus
+    from stn_cli.folders.plan import make_plan
+
+    source = theta_source(where)
+    replayed = source.run_settings()
+    fill = How.chosen(how, replayed.get("sampling", {})).fill
+    if size is not None:
+        from stn_cli.commands.options import size as parse_size
+
+        parse_size("--size", size, (1, 1))
+    with TemporaryDirectory(prefix="stn-bench-") as scratch:
+
+        def plans(number: int) -> "Plan":
+            return sample(make_plan(inputs, results_in(Path(scratch), number), format=format), images or 100)
+
+        for job in plans(0).jobs:
+            source.settings(job.name)
+        engine, _ = choose(device, (job.source for job in plans(0).jobs))
+        if engine.name == "cpu":
+            from stn_cli.engines.native import on_compile
+
+            on_compile(lambda line: typer.echo(line, err=True))
+        warper = Warper(source, engine, how, size)
+
+        def reading(job: "Job") -> "Reading":
+            return Reading(indices=True, shrink=lambda full: warper.shrink(job, full))
+
+        background = fill.background() if fill is not None else None
+        found = measure(plans, warper, reading=reading, quality=quality, background=background, workers=jobs or cpus())
+    for failed in found.failed:
+        typer.echo(f"stn: {failed}", err=True)
+    typer.echo(_as_json(found, engine.name) if json else _table(found, engine.name))
+
+
+def _as_json(found: "Measured", device: str) -> str:
+    stages = {
+        stage: {"seconds": seconds, "images_per_second": 1 / max(seconds, 1e-9), "share": found.share(stage)}
+        for stage, seconds in found.seconds.items()
+    }
+    return dumps(
+        {
+            "images": len(found.done),
+            "failed": [{"path": str(error.path), "reason": error.reason} for error in found.failed],
+            "device": device,
+            "stages": stages,
+            "jobs": found.workers,
+            "images_per_second": found.together,
+            "bound_by": found.bound,
+        },
+        ensure_ascii=False,
+    )
+
+
+def _table(found: "Measured", device: str) -> str:
+    lines = [f"{len(found.done)} images on {device}; stage by stage, one thread:", ""]
+    lines.append(f"{'':<10}{'ms an image':>12}{'images/s':>12}{'share':>8}")
+    for stage, seconds in found.seconds.items():
+        rate = 1 / max(seconds, 1e-9)
+        lines.append(f"{stage:<10}{seconds * 1e3:>12.2f}{rate:>12,.0f}{found.share(stage):>8.0%}")
+    threads = f"{found.workers} threads" if found.workers > 1 else "1 thread"
+    lines += ["", f"together, {threads}: {found.together:,.1f} images/s"]
+    lines.append(f"bound by {found.bound}: {found.share(found.bound):.0%} of the time of an image")
+    return "\n".join(lines)
