@@ -1,9 +1,10 @@
 """`stn warp` on a folder beside scripts that a competent user would write: python -m tests.benchmarks.folder
 
-    [--images 200] [--size 640x480] [--rounds 3] [--threads 2] [--jobs jpeg-jpeg,jpeg-png,png-png] [--peers stn,opencv,…]
+    [--images 200] [--size 640x480] [--rounds 3] [--threads 2] [--jobs jpeg-jpeg,jpeg-png,png-png,shrink] [--peers stn,opencv,…]
 
-Everyone turns the content by 30° at 0.8× with bilinear samples and zeros outside, JPEG quality 90, and is a process of its
-own: wall time, CPU seconds and peak memory include start-up. Rounds alternate; medians, and the spread of the wall time.
+`shrink` makes 4000×3000 JPEGs 800×600, whatever --size says; everyone may let the decoder do a part of it. In the other jobs
+everyone turns the content by 30° at 0.8× with bilinear samples and zeros outside. JPEG quality is 90. Everyone is a process of
+its own: wall time, CPU seconds and peak memory include start-up. Rounds alternate; medians, and the spread of the wall time.
 `floor` decodes and encodes and warps nothing. A peer that is not installed is left out, and said to be.
 """
 
@@ -19,6 +20,7 @@ from math import cos, radians, sin
 from pathlib import Path
 
 ANGLE, ZOOM, QUALITY = 30, 0.8, 90
+LARGE, SMALL = (4000, 3000), (800, 600)
 SUFFIX = {"jpeg": ".jpg", "png": ".png"}
 
 
@@ -38,7 +40,8 @@ def opencv(folder, out, suffix, threads):
         image = cv2.imread(str(source))
         h, w = image.shape[:2]
         matrix = cv2.getRotationMatrix2D(((w - 1) / 2, (h - 1) / 2), ANGLE, ZOOM)
-        cv2.imwrite(str(target), cv2.warpAffine(image, matrix, (w, h)), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+        options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY] if suffix == ".jpg" else []
+        cv2.imwrite(str(target), cv2.warpAffine(image, matrix, (w, h)), options)
 
     each(work, folder, out, suffix, threads)
 
@@ -110,6 +113,97 @@ def kornia_script(folder, out, suffix, threads):
     torch_script(folder, out, suffix, threads, kornia=True)
 
 
+def skimage(folder, out, suffix, threads):
+    import numpy as np
+    from skimage import io, transform
+
+    def work(source, target):
+        image = io.imread(source)
+        h, w = image.shape[:2]
+        middle = np.array([(w - 1) / 2, (h - 1) / 2])
+        turn = (
+            transform.AffineTransform(translation=-middle)
+            + transform.AffineTransform(rotation=-radians(ANGLE), scale=ZOOM)
+            + transform.AffineTransform(translation=middle)
+        )
+        warped = transform.warp(image, turn.inverse, order=1, preserve_range=True)
+        options = {"quality": QUALITY} if suffix == ".jpg" else {}
+        io.imsave(target, np.round(warped).astype(np.uint8), check_contrast=False, **options)
+
+    each(work, folder, out, suffix, threads)
+
+
+def simplejpeg_opencv(folder, out, suffix, threads):
+    """The best script: the quickest JPEG library around OpenCV's warp."""
+    import cv2
+    import simplejpeg
+
+    cv2.setNumThreads(1)
+
+    def work(source, target):
+        if source.suffix == ".jpg":
+            image = simplejpeg.decode_jpeg(source.read_bytes())
+        else:
+            image = cv2.cvtColor(cv2.imread(str(source)), cv2.COLOR_BGR2RGB)
+        h, w = image.shape[:2]
+        matrix = cv2.getRotationMatrix2D(((w - 1) / 2, (h - 1) / 2), ANGLE, ZOOM)
+        warped = cv2.warpAffine(image, matrix, (w, h))
+        if suffix == ".jpg":
+            target.write_bytes(simplejpeg.encode_jpeg(warped, QUALITY, colorsubsampling="420"))
+        else:
+            cv2.imwrite(str(target), cv2.cvtColor(warped, cv2.COLOR_RGB2BGR))
+
+    each(work, folder, out, suffix, threads)
+
+
+def opencv_shrink(folder, out, suffix, threads):
+    import cv2
+
+    cv2.setNumThreads(1)
+
+    def work(source, target):
+        image = cv2.imread(str(source), cv2.IMREAD_REDUCED_COLOR_4)
+        small = cv2.resize(image, SMALL, interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(target), small, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+
+    each(work, folder, out, suffix, threads)
+
+
+def simplejpeg_shrink(folder, out, suffix, threads):
+    import cv2
+    import simplejpeg
+
+    cv2.setNumThreads(1)
+
+    def work(source, target):
+        image = simplejpeg.decode_jpeg(source.read_bytes(), min_width=SMALL[0], min_height=SMALL[1])
+        small = cv2.resize(image, SMALL, interpolation=cv2.INTER_AREA)
+        target.write_bytes(simplejpeg.encode_jpeg(small, QUALITY, colorsubsampling="420"))
+
+    each(work, folder, out, suffix, threads)
+
+
+def pillow_shrink(folder, out, suffix, threads):
+    from PIL import Image
+
+    def work(source, target):
+        image = Image.open(source)
+        image.draft("RGB", SMALL)
+        image.resize(SMALL, Image.Resampling.BOX).save(target, quality=QUALITY)
+
+    each(work, folder, out, suffix, threads)
+
+
+def vips_shrink(folder, out, suffix, threads):
+    os.environ["VIPS_CONCURRENCY"] = "1"
+    import pyvips
+
+    def work(source, target):
+        pyvips.Image.thumbnail(str(source), SMALL[0], height=SMALL[1]).write_to_file(str(target), Q=QUALITY)
+
+    each(work, folder, out, suffix, threads)
+
+
 def floor(folder, out, suffix, threads):
     import simplejpeg
 
@@ -126,40 +220,39 @@ convert "$1" -virtual-pixel black -filter point -interpolate bilinear -distort S
 """
 
 PEERS = {
-    "opencv": opencv, "pillow": pillow, "pyvips": vips, "torch": torch_script, "kornia": kornia_script, "floor": floor
+    "opencv": opencv, "pillow": pillow, "pyvips": vips, "torch": torch_script, "kornia": kornia_script,
+    "skimage": skimage, "simplejpeg-opencv": simplejpeg_opencv, "floor": floor,
 }  # fmt: skip
+SHRINK = {
+    "opencv": opencv_shrink, "simplejpeg-opencv": simplejpeg_shrink, "pillow": pillow_shrink, "pyvips": vips_shrink
+}  # fmt: skip
+MAGICK_SHRINK = f"""export MAGICK_THREAD_LIMIT=1 OMP_NUM_THREADS=1
+name=$(basename "${{1%.*}}")
+convert -define jpeg:size={2 * SMALL[0]}x{2 * SMALL[1]} "$1" -filter box -resize {SMALL[0]}x{SMALL[1]}! -quality {QUALITY} "$2/$name$3"
+"""
 
 
-def command(peer, folder, out, suffix, threads):
+def command(peer, folder, out, suffix, threads, shrink=False):
     """How `peer` is started, or None where it is not installed or cannot do the job."""
     if peer == "stn":
         fmt = {".jpg": "jpeg", ".png": "png"}[suffix]
-        return [
-            *(
-                sys.executable,
-                "-m",
-                "stn_cli",
-                "warp",
-                folder,
-                "--out",
-                out,
-                "--rotate",
-                str(ANGLE),
-                "--zoom",
-                str(ZOOM),
-            ),
-            *("--antialias", "off", "--quality", str(QUALITY), "--format", fmt, "--jobs", str(threads)),
-        ]
+        turn = f"--rotate {ANGLE} --zoom {ZOOM} --antialias off".split()
+        small = f"--rotate 0 --size {SMALL[0]}x{SMALL[1]}".split()
+        start = [sys.executable, "-m", "stn_cli", "warp", folder, "--out", out, *(small if shrink else turn)]
+        return [*start, "--quality", str(QUALITY), "--format", fmt, "--jobs", str(threads)]
     if peer == "imagemagick":
         if not shutil.which("convert"):
             return None
         script = Path(folder).parent / "magick.sh"
-        script.write_text(MAGICK)
+        script.write_text(MAGICK_SHRINK if shrink else MAGICK)
         run = f"ls {folder}/* | xargs -P {threads} -I{{}} sh {script} {{}} {out} {suffix}"
         return ["sh", "-c", run]
     if peer == "floor" and (suffix != ".jpg" or next(Path(folder).iterdir()).suffix != ".jpg"):
         return None
-    return [sys.executable, "-m", "tests.benchmarks.folder", "--peer", peer, folder, out, suffix, str(threads)]
+    if shrink and peer not in SHRINK:
+        return None
+    asked = "--shrink" if shrink else "--peer"
+    return [sys.executable, "-m", "tests.benchmarks.folder", asked, peer, folder, out, suffix, str(threads)]
 
 
 def measured(arguments, out):
@@ -188,31 +281,41 @@ def make_corpus(folder, suffix, count, size):
         import numpy as np
 
         shifted = np.roll(photos[n % len(photos)], 7 * n, axis=1)
-        cv2.imwrite(str(folder / f"{n:05}{suffix}"), shifted, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+        cv2.imwrite(
+            str(folder / f"{n:05}{suffix}"), shifted, [cv2.IMWRITE_JPEG_QUALITY, QUALITY] if suffix == ".jpg" else []
+        )
 
 
 def main():
-    if sys.argv[1:2] == ["--peer"]:
-        _, _, peer, folder, out, suffix, threads = sys.argv
-        PEERS[peer](folder, out, suffix, int(threads))
+    if sys.argv[1:2] in (["--peer"], ["--shrink"]):
+        _, asked, peer, folder, out, suffix, threads = sys.argv
+        (PEERS if asked == "--peer" else SHRINK)[peer](folder, out, suffix, int(threads))
+        return
+    if sys.argv[1:2] == ["--corpus"]:
+        _, _, folder, suffix, count, width, height = sys.argv
+        make_corpus(Path(folder), suffix, int(count), (int(width), int(height)))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--size", default="640x480")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--jobs", default="jpeg-jpeg,jpeg-png,png-png")
+    parser.add_argument("--jobs", default="jpeg-jpeg,jpeg-png,png-png,shrink")
     parser.add_argument("--peers", default=",".join(["stn", *PEERS, "imagemagick"]))
     options = parser.parse_args()
     size = tuple(int(v) for v in options.size.split("x"))
     with tempfile.TemporaryDirectory() as scratch:
         for job in options.jobs.split(","):
-            source, target = (SUFFIX[kind] for kind in job.split("-"))
+            shrink = job == "shrink"
+            source, target = (SUFFIX[kind] for kind in ("jpeg-jpeg" if shrink else job).split("-"))
             folder, out = Path(scratch) / job, str(Path(scratch) / "out")
             folder.mkdir()
-            make_corpus(folder, source, options.images, size)
+            side = LARGE if shrink else size
+            # a process of its own: what this one has taken would count as its children's peak
+            corpus = [sys.executable, "-m", "tests.benchmarks.folder", "--corpus", folder, source]
+            subprocess.run([str(a) for a in (*corpus, options.images, *side)], check=True)
             print(
-                f"\n{job}, {options.images} images of {options.size}, {options.threads} threads, {options.rounds} rounds\n"
+                f"\n{job}, {options.images} images of {side[0]}x{side[1]}, {options.threads} threads, {options.rounds} rounds\n"
             )
             print(
                 "| | images/s | wall, s (least–most) | CPU, s | peak, MB | bytes |\n| --- | --- | --- | --- | --- | --- |"
@@ -220,7 +323,7 @@ def main():
             found = {}
             for _ in range(options.rounds + 1):  # the first round warms caches and is not counted
                 for peer in options.peers.split(","):
-                    arguments = command(peer, str(folder), out, target, options.threads)
+                    arguments = command(peer, str(folder), out, target, options.threads, shrink)
                     result = measured(arguments, out) if arguments else None
                     if result:
                         written = sum(p.stat().st_size for p in Path(out).iterdir() if p.suffix == target)
