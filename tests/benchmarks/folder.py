@@ -228,7 +228,8 @@ SHRINK = {
 }  # fmt: skip
 MAGICK_SHRINK = f"""export MAGICK_THREAD_LIMIT=1 OMP_NUM_THREADS=1
 name=$(basename "${{1%.*}}")
-convert -define jpeg:size={2 * SMALL[0]}x{2 * SMALL[1]} "$1" -filter box -resize {SMALL[0]}x{SMALL[1]}! -quality {QUALITY} "$2/$name$3"
+convert -define jpeg:size={2 * SMALL[0]}x{2 * SMALL[1]} "$1" -filter box -resize {SMALL[0]}x{SMALL[1]}! \\
+    -quality {QUALITY} "$2/$name$3"
 """
 
 
