@@ -4,6 +4,8 @@ import struct
 import zlib
 from dataclasses import dataclass, field
 
+from isal import isal_zlib
+
 from stn_cli.folders.codecs.base import MAX_METADATA, CodecError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -154,7 +156,7 @@ def inflate(packed: bytes, most: int = MAX_METADATA) -> bytes:
 
 def chunk(kind: bytes, body: bytes) -> bytes:
     """One chunk with length and checksum."""
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(body, zlib.crc32(kind)))
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", isal_zlib.crc32(body, isal_zlib.crc32(kind)))
 
 
 def metadata_chunks(
