@@ -20,6 +20,9 @@ class OptionError(StnError):
         super().__init__(f"{option}: {_quote(value)}: {allowed}")
         self.option, self.value, self.allowed = option, value, allowed
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.option, self.value, self.allowed)
+
 
 class FileError(StnError):
     """One file cannot be read, warped or written; the others go on."""
@@ -27,6 +30,9 @@ class FileError(StnError):
     def __init__(self, path: object, reason: str) -> None:
         super().__init__(f"{_quote(path)}: {reason}")
         self.path, self.reason = path, reason
+
+    def __reduce__(self) -> tuple[object, ...]:  # errors travel between processes
+        return type(self), (self.path, self.reason)
 
 
 class MissingError(StnError):

@@ -2,7 +2,7 @@
 
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -12,6 +12,7 @@ from stn_cli.commands.sources import source as theta_source
 from stn_cli.errors import OptionError
 
 if TYPE_CHECKING:
+    from stn_cli.commands.on_ray import Recipe
     from stn_cli.commands.progress import Say
     from stn_cli.commands.sources import Source, View
     from stn_cli.core.transformation import Transformation
@@ -115,6 +116,19 @@ def warp(
             rich_help_panel=RUNNING,
         ),
     ] = None,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="local: this machine; ray: a Ray cluster (extra ray).", rich_help_panel=RUNNING),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Of the Ray cluster: auto, HOST:PORT or ray://HOST:PORT.",
+            show_default="Ray on this machine",
+            rich_help_panel=RUNNING,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be written; touch nothing.", rich_help_panel=RUNNING)
     ] = False,
@@ -139,8 +153,11 @@ def warp(
     source = theta_source(where)
     replayed: dict[str, Any] = source.run_settings()
     chosen = How.chosen(how, replayed.get("sampling", {}))
-    if shard is not None and contact_sheet is not None:
-        raise OptionError("--contact-sheet", contact_sheet, "shows a whole run: leave it out with --shard")
+    if contact_sheet is not None and (shard is not None or engine == "ray"):
+        other = "--shard" if shard is not None else "--engine ray"
+        raise OptionError("--contact-sheet", contact_sheet, f"shows a whole local run: leave it out with {other}")
+    if address is not None and engine != "ray":
+        raise OptionError("--address", address, "goes with --engine ray")
     plan = make_plan(
         inputs,
         out,
@@ -156,22 +173,30 @@ def warp(
     if dry_run:
         _dry_run(plan, json)
         return
+    settled = quality if quality is not None else replayed.get("quality")
+    background = chosen.fill.background() if chosen.fill is not None else None
+    if engine == "ray":
+        from stn_cli.commands.on_ray import Recipe
+
+        recipe = Recipe(where, how, size, device, batch_size, max_pixels or MAX_PIXELS, settled, background)
+        _on_ray(plan, recipe, address, jobs, json)
+        return
     from stn_cli.engines import choose, gathering
 
-    engine, why = choose(device, (job.source for job in plan.jobs))
-    engine, waiting = gathering(engine, batch_size)
-    warper = Warper(source, engine, how, size)
+    device_engine, why = choose(device, (job.source for job in plan.jobs))
+    device_engine, waiting = gathering(device_engine, batch_size)
+    warper = Warper(source, device_engine, how, size)
     sheet = _Sheet(contact_sheet, plan, existing) if contact_sheet is not None else None
     from stn_cli.commands.progress import progress
 
     with progress("warping", "images", quiet=json) as (advance, say):
         advance(0, len(plan.jobs))
-        if engine.name == "cpu":
+        if device_engine.name == "cpu":
             from stn_cli.engines.native import on_compile
 
             on_compile(say)
         if verbose:
-            say(f"device {engine.name}: {why}")
+            say(f"device {device_engine.name}: {why}")
         warper.seen = _Teller(say, source, verbose).tell
 
         def on_progress(done: int, total: int, job: "Job", failed: Exception | None) -> None:
@@ -193,20 +218,44 @@ def warp(
                 plan,
                 one,
                 reading=reading,
-                quality=quality if quality is not None else replayed.get("quality"),
-                background=chosen.fill.background() if chosen.fill is not None else None,
+                quality=settled,
+                background=background,
                 workers=jobs or cpus() + waiting,
                 on_progress=on_progress,
             )
         except Interrupted as stopped:
-            say(f"stn: interrupted; {len(plan.jobs) - len(stopped.results.done)} left, --existing skip goes on")
-            _summary(stopped.results, plan, json)
-            raise typer.Exit(130) from None
-    for job, note in results.notes:
-        typer.echo(f"stn: note: {job.source}: {note}", err=True)
+            _interrupted(stopped.results, plan, say, json)
     if sheet is not None:
         sheet.write()
-    _summary(results, plan, json, contact_sheet)
+    _end(results, plan, json, contact_sheet)
+
+
+def _on_ray(plan: "Plan", recipe: "Recipe", address: str | None, workers: int | None, json: bool) -> None:
+    from stn_cli.commands.on_ray import run_on_ray
+    from stn_cli.commands.progress import progress
+    from stn_cli.folders.pipeline import Interrupted
+
+    with progress("warping", "images", quiet=json) as (advance, say):
+        advance(0, len(plan.jobs))
+        try:
+            results = run_on_ray(plan, recipe, address=address, workers=workers, on_progress=advance)
+        except Interrupted as stopped:
+            _interrupted(stopped.results, plan, say, json)
+        for error in results.failed:
+            say(f"stn: {error}")
+    _end(results, plan, json)
+
+
+def _interrupted(results: "Results", plan: "Plan", say: "Say", json: bool) -> NoReturn:
+    say(f"stn: interrupted; {len(plan.jobs) - len(results.done)} left, --existing skip goes on")
+    _summary(results, plan, json)
+    raise typer.Exit(130)
+
+
+def _end(results: "Results", plan: "Plan", json: bool, sheet: Path | None = None) -> None:
+    for job, note in results.notes:
+        typer.echo(f"stn: note: {job.source}: {note}", err=True)
+    _summary(results, plan, json, sheet)
     if results.failed:
         raise typer.Exit(1)
 

@@ -1,0 +1,119 @@
+"""--engine ray: the bytes of the local engine, interruption and dead workers, on a Ray of two workers on this machine."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stn_cli.errors import FileError, OptionError
+from stn_cli.folders.manifest import read_manifest
+
+RAY = pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray` is not installed")
+
+NETS = """
+import os, time, torch
+def shift(U):
+    return torch.tensor([[1.0, 0, 0.1, 0, 1, 0]])
+def slow(U):
+    time.sleep(0.5)
+    return shift(U)
+def deadly(U):
+    if U.shape[-1] == 29:  # sub/09.png, the second of its part
+        time.sleep(2)
+        os._exit(9)
+    return shift(U)
+"""
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    for i in range(20):
+        name = f"{'sub/' if i % 3 == 0 else ''}{i:02}.{'png' if i % 2 else 'jpg'}"
+        Image.fromarray(rng.integers(0, 256, (20, 20 + i, 3), np.uint8)).save(tmp_path / "in" / name)
+    (tmp_path / "in" / "torn.png").write_bytes(b"no picture")
+    (tmp_path / "nets_of_mine.py").write_text(NETS)
+    return tmp_path
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "stn_cli", "warp", "in", "--jobs", "2", *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    # stn_cli by its absolute place: pytest may have put "." there
+    place = os.pathsep.join(str(Path(p).absolute()) for p in os.environ["PYTHONPATH"].split(os.pathsep))
+    return subprocess.Popen(command, cwd=folder, text=True, env={**os.environ, "PYTHONPATH": place}, **pipes)
+
+
+def test_errors_travel_between_processes():
+    for error in (OptionError("--x", "a", "b"), FileError("a.png", "is torn")):
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)
+        assert vars(pickle.loads(pickle.dumps(error))) == vars(error)
+
+
+def test_without_ray_a_line_says_what_to_install(stn, pictures, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    ran = stn("warp", pictures / "in", "--rotate", 5, "--out", pictures / "out", "--engine", "ray", expect=1)
+    assert "pip install 'stn-cli[ray]'" in ran.err
+    assert not (pictures / "out").exists()
+
+
+@RAY
+@pytest.mark.slow
+@pytest.mark.parametrize("theta", [("--rotate", "20", "--fill", "red"), ("--net", "nets_of_mine:shift")])
+def test_bytes_and_manifest_are_those_of_the_local_engine(pictures, theta):
+    for engine in ("local", "ray"):
+        running = start(pictures, *theta, "--out", engine, "--engine", engine)
+        out, err = running.communicate(timeout=120)
+        assert running.returncode == 1, err
+        assert "20 warped, 0 skipped, 1 failed" in out
+        assert err.count("torn.png") == 1
+        assert "Traceback" not in err
+    assert len(files(pictures / "ray")) == 21
+    assert files(pictures / "ray") == files(pictures / "local")
+
+
+@RAY
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_an_interrupt_tears_nothing_and_skip_goes_on(pictures):
+    running = start(pictures, "--net", "nets_of_mine:slow", "--out", "ray", "--engine", "ray")
+    deadline = time.monotonic() + 90
+    while not list(pictures.glob("ray/*.png")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    running.send_signal(signal.SIGINT)
+    sent = time.monotonic()
+    err = running.communicate(timeout=60)[1]
+    assert (running.returncode, time.monotonic() - sent < 15) == (130, True), err
+    assert "left, --existing skip goes on" in err
+    made = {name for name in files(pictures / "ray") if not name.endswith((".jsonl", ".tmp"))}
+    assert made
+    assert {row["output"] for row in read_manifest(pictures / "ray" / "manifest.jsonl")} == made
+    for engine in ("ray", "local"):
+        start(pictures, "--net", "nets_of_mine:slow", "--out", engine, "--existing", "skip").communicate(timeout=120)
+    assert files(pictures / "ray") == files(pictures / "local")
+
+
+@RAY
+@pytest.mark.slow
+def test_a_dead_worker_is_told_and_what_was_done_is_kept(pictures):
+    running = start(pictures, "--net", "nets_of_mine:deadly", "--out", "ray", "--engine", "ray")
+    err = running.communicate(timeout=120)[1]
+    assert running.returncode == 1
+    assert "a worker died; --existing skip goes on with the rest" in err
+    assert "Traceback" not in err
+    assert (pictures / "ray" / "01.png").exists(), "the first of the part in which the worker died"
+    made = {name for name in files(pictures / "ray") if not name.endswith((".jsonl", ".tmp"))}
+    assert {row["output"] for row in read_manifest(pictures / "ray" / "manifest.jsonl")} == made
