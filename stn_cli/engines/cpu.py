@@ -10,13 +10,13 @@ from functools import lru_cache
 import numpy as np
 
 from stn_cli.core.antialias import AUTO, SLACK, largest_singular_value
-from stn_cli.core.families import Family
+from stn_cli.core.families import Family, PiecewiseAffine
 from stn_cli.core.sampling import ANTIALIAS, KERNELS, PADDINGS, Sampling
 from stn_cli.core.transformation import Transformation, pixel_matrices
 from stn_cli.engines import Work, codes, native
 from stn_cli.engines.codes import AFFINE, LANES, PROJECTIVE, TABLE
 from stn_cli.engines.lattice import lattice_for
-from stn_cli.engines.points import exact_points
+from stn_cli.engines.points import exact_points, mesh_rows
 
 KERNEL_CODES = dict(zip(KERNELS, (codes.NEAREST, codes.BILINEAR, codes.BICUBIC), strict=True))
 PADDING_CODES = dict(zip(PADDINGS, (codes.ZEROS, codes.BORDER, codes.REFLECTION, codes.FILL), strict=True))
@@ -208,6 +208,10 @@ def _tiles(first: int, last: int, out_size: tuple[int, int], halo: int):
 def _table(transformation, in_size, out_size, align_corners, low, high) -> np.ndarray:
     """Where output rows low … high - 1 read the input: flat float64 x0, y0, x1, … in input pixels, sixteen points to spare."""
     width = out_size[1]
+    if isinstance(transformation.family, PiecewiseAffine):
+        table = np.empty((high - low) * width * 2 + 2 * LANES)
+        mesh_rows(transformation, in_size, out_size, align_corners, low, high - low, table)
+        return table
     lattice = lattice_for(transformation, in_size, out_size, align_corners)
     if lattice is not None:
         table = np.empty((high - low) * width * 2 + 2 * LANES)

@@ -3,14 +3,20 @@
 Imported only where no such file is there yet; `native` loads them. The interfaces are those of `native.ARGUMENTS`.
 """
 
+import re
 from collections.abc import Callable
+from typing import Any
 
 import numba
 import numpy as np
 from numba import carray, types
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from stn_cli.engines import fused, lattice_kernels, small
+from stn_cli.engines import fused, grid_kernels, small
+
+# What a kernel may name: Python's and numba's ways to raise (never gone: kernels do not raise), what `native` supplies, and
+# intrinsics that are instructions. LLVM links any other name to address zero, and says nothing.
+SAFE = re.compile(r"Py|NRT_|numba_|mem(set|cpy|move)$|llvm\.(?!(log|exp|pow|sin|cos|tan)[^a-z])")
 
 _WHOLE, _WHOLES = types.int64, types.CPointer(types.int64)
 _REAL, _NARROW, _BYTES = (types.CPointer(t) for t in (types.float64, types.float32, types.uint8))
@@ -23,8 +29,12 @@ def compiled(kernel: str, dtype: np.dtype | None, channels: int, alpha: bool) ->
     elif kernel == "warp_small":
         entry, signature = _warp_small(channels)
     else:
-        entry, signature = _expand()
-    made = numba.cfunc(signature)(entry)
+        entry, signature = {"expand": _expand, "spline": _spline, "mesh": _mesh}[kernel]()
+    made: Any = numba.cfunc(signature)(entry)
+    called = {f.name for f in made._library._final_module.functions if f.is_declaration}
+    unknown = [name for name in sorted(called) if not SAFE.match(name)]
+    if unknown:
+        raise RuntimeError(f"{kernel} calls what has no address without numba: {', '.join(unknown)}")
     _, _, (machine_code, _) = made._library.serialize_using_object_code()
     return made._wrapper_name, machine_code
 
@@ -71,12 +81,33 @@ def _warp_small(channels: int) -> tuple[Callable, types.Type]:
 
 
 def _expand() -> tuple[Callable, types.Type]:
-    expand = lattice_kernels.expand
+    expand = grid_kernels.expand
 
-    def entry(nodes, down, across, weights, step, line, low, rows, width, table):
+    def entry(nodes, down, across, weights, step, line, low, rows, width, table, room):
         expand(
-            carray(nodes, (down, across, 2)), carray(weights, (4, step)), carray(line, (2, across)), low, rows, width,
-            carray(table, (2 * rows * width,)),
+            carray(nodes, (2, down, across)), carray(weights, (4, 16)), step, carray(line, (2, across + 4)), low, rows, width,
+            carray(table, (room,)),
         )  # fmt: skip
 
-    return entry, types.void(_REAL, _WHOLE, _WHOLE, _REAL, _WHOLE, _REAL, _WHOLE, _WHOLE, _WHOLE, _REAL)
+    return entry, types.void(_REAL, _WHOLE, _WHOLE, _REAL, _WHOLE, _REAL, _WHOLE, _WHOLE, _WHOLE, _REAL, _WHOLE)
+
+
+def _spline() -> tuple[Callable, types.Type]:
+    spline = grid_kernels.spline
+
+    def entry(points, count, frame, controls, number, coefficients, out):
+        spline(
+            carray(points, (2 * count + 32,)), count, carray(frame, (8,)), carray(controls, (number, 2)),
+            carray(coefficients, (number + 3, 2)), carray(out, (2 * count + 32,)),
+        )  # fmt: skip
+
+    return entry, types.void(_REAL, _WHOLE, _REAL, _REAL, _WHOLE, _REAL, _REAL)
+
+
+def _mesh() -> tuple[Callable, types.Type]:
+    mesh = grid_kernels.mesh
+
+    def entry(moved, down, across, frame, low, rows, width, table, room):
+        mesh(carray(moved, (down, across, 2)), carray(frame, (8,)), low, rows, width, carray(table, (room,)))
+
+    return entry, types.void(_REAL, _WHOLE, _WHOLE, _REAL, _WHOLE, _WHOLE, _WHOLE, _REAL, _WHOLE)

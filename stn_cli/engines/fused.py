@@ -13,6 +13,7 @@ from stn_cli.engines.inner import (
     inner_span,
     lane_steps,
     projective_inner,
+    table_inner,
     touching_span,
 )
 from stn_cli.engines.jit import apart, helper
@@ -213,6 +214,11 @@ def warp_rows(
                     X, Y, x, y = projective_place(matrix, column, row)
                 else:
                     X, Y, x, y = table_place(table, (row - first_row) * out_width + column)
+                    if is_bytes(src) and n != 2 and kind != BICUBIC and antialias == OFF:
+                        calm, px, py = table_inner(X, Y, x, y, width, low, kind)
+                        if calm and inner_block(src, width, out, index, fill, alpha, kind, X, Y, px, py):
+                            column += LANES
+                            continue
                 if antialias != OFF:
                     footprint = footprints(
                         mode, matrix, table, out_height, out_width, first_row, column, row, antialias

@@ -106,6 +106,16 @@ def projective_inner(m, column, row):
 
 
 @helper
+def table_inner(X, Y, x, y, width, height, kind):
+    """Places → 16.16 lanes relative to the same whole pixels; False where a tap of a lane is not in width × height."""
+    low, high = (0.5 - MARGIN, 0.5 + MARGIN) if kind == NEAREST else (-MARGIN, 1 + MARGIN)
+    left, right = max(-low - X, -STEEPEST), min(width - high - X, STEEPEST)
+    top, bottom = max(-low - Y, -STEEPEST), min(height - high - Y, STEEPEST)
+    inside = (x >= f32(left)) & (x <= f32(right)) & (y >= f32(top)) & (y <= f32(bottom))
+    return every(inside), to_int(x * np.float32(65536)), to_int(y * np.float32(65536))
+
+
+@helper
 def inner_block(src, width, out, index, like, alpha, kind, X, Y, x, y):
     """Write sixteen samples; False, and nothing written, where they would have to be weighed by alpha."""
     n = len(like)

@@ -1,9 +1,10 @@
 """Sampling grids of smooth maps without a matrix, from a coarse lattice of exact points.
 
-Between nodes 8 or 4 pixels apart the map is the cubic through four nodes an axis (Lagrange: it reproduces cubics). The
+Between nodes 16, 8 or 4 pixels apart the map is the cubic through four nodes an axis (Lagrange: it reproduces cubics). The
 error is measured, at the middle of every cell and of its sides; cells where it is above `TOLERANCE`, and their neighbours,
-are computed exactly instead: those around the control points of a spline, or along the seams of a mesh. Nowhere is the
-position off by more than `BOUND` (a test holds it). A map that is rough nearly everywhere gets no lattice.
+are computed exactly instead: those around the control points of a spline. Nowhere is the position off by more than `BOUND`
+(a test holds it). The coarsest lattice is taken that leaves less to compute exactly than the next finer one has nodes and
+checks.
 """
 
 from collections.abc import Callable
@@ -12,20 +13,27 @@ from functools import lru_cache
 
 import numpy as np
 
+from stn_cli.core.families import Flow, PiecewiseAffine
 from stn_cli.core.transformation import Transformation
 from stn_cli.engines import native
+from stn_cli.engines.codes import LANES
 from stn_cli.engines.points import exact_points
 
-STEPS = (8, 4)  # output pixels between nodes, the first that will do
+STEPS = (16, 8, 4)  # output pixels between nodes, the first that will do
 TOLERANCE = 0.002
 BOUND = 0.02  # pixels of the input
 SMALLEST = 64 * 64  # outputs of fewer pixels are as soon computed exactly
-ROUGHEST = 0.25  # share of cells to be computed exactly above which a lattice is too coarse
+
+
+def roughest(step: int) -> float:
+    """The share of pixels to be computed exactly above which a lattice is too coarse: a node and three checks of half its step
+    for a cell. Never above a half: the nodes have their price too."""
+    return min(4 * 4 / step**2, 0.5)
 
 
 @dataclass(frozen=True)
 class Lattice:
-    """nodes (rows, columns, 2): input pixels (x, y) at output pixels (step·(i-1), step·(j-1)).
+    """nodes (2, rows, columns): input pixels, x and y, at output pixels (step·(i-1), step·(j-1)).
 
     exact (K,) and points (K, 2): the output pixels, row-major and ascending, that are not interpolated, and where they read.
     """
@@ -36,12 +44,12 @@ class Lattice:
     points: np.ndarray
 
     def fill(self, table: np.ndarray, low: int, rows: int, width: int) -> None:
-        """Output rows low … low + rows - 1 into a flat table x0, y0, x1, …"""
-        weights = _weights(np.arange(self.step) / self.step)
-        line = np.empty((2, self.nodes.shape[1]))
+        """Output rows low … low + rows - 1 into a flat table x0, y0, x1, …, with sixteen points to spare."""
+        weights = _weights(np.arange(LANES) % self.step / self.step)
+        line = np.zeros((2, self.nodes.shape[2] + 4))
         native.load("expand")(
-            self.nodes.ctypes.data, *self.nodes.shape[:2], weights.ctypes.data, self.step, line.ctypes.data,
-            low, rows, width, table.ctypes.data,
+            self.nodes.ctypes.data, *self.nodes.shape[1:], weights.ctypes.data, self.step, line.ctypes.data,
+            low, rows, width, table.ctypes.data, 2 * (rows * width + LANES),
         )  # fmt: skip
         first, last = np.searchsorted(self.exact, (low * width, (low + rows) * width))
         place = self.exact[first:last] - low * width
@@ -53,7 +61,7 @@ def lattice_for(
     transformation: Transformation, in_size: tuple[int, int], out_size: tuple[int, int], align_corners: bool
 ) -> Lattice | None:
     """The lattice of a map, or None where exact points are cheaper or the map is too rough."""
-    if out_size[0] * out_size[1] < SMALLEST or transformation.family.name == "flow":
+    if out_size[0] * out_size[1] < SMALLEST or isinstance(transformation.family, (Flow, PiecewiseAffine)):
         return None
 
     def exact(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -81,12 +89,13 @@ def _lattice(step: int, out_size: tuple[int, int], exact: Callable) -> Lattice |
             rough |= off[1:, :across]
         if u == 0:
             rough |= off[:down, 1:]
-        if rough.mean() > ROUGHEST:
+        if rough.mean() > roughest(step):
             return None
     rough = _grown(rough)
-    if rough.mean() > ROUGHEST:
+    if rough.mean() > roughest(step):
         return None
     index = np.flatnonzero(np.repeat(np.repeat(rough, step, 0), step, 1)[:height, :width])
+    nodes = np.ascontiguousarray(np.moveaxis(nodes, 2, 0))
     return Lattice(step, nodes, index, exact(index // width + 0.0, index % width + 0.0))
 
 

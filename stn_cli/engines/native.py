@@ -34,8 +34,11 @@ ARGUMENTS = {
         *(_POINTER, _WHOLE, _WHOLE, _WHOLE, _POINTER, _WHOLE, _WHOLE, _WHOLE, _WHOLE, _WHOLE),
         *(_POINTER, _POINTER, _WHOLE, _POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE),
     ),
-    "expand": (_POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE, _POINTER, _WHOLE, _WHOLE, _WHOLE, _POINTER),
+    "expand": (_POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE, _POINTER, _WHOLE, _WHOLE, _WHOLE, _POINTER, _WHOLE),
+    "spline": (_POINTER, _WHOLE, _POINTER, _POINTER, _WHOLE, _POINTER, _POINTER),
+    "mesh": (_POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE, _WHOLE, _WHOLE, _POINTER, _WHOLE),
 }
+NEVER_CALLED = ("NRT_Free", "NRT_MemInfo_call_dtor")  # numba emits calls that free arrays; these kernels own none
 
 lock = RLock()  # LLVM is asked one thing at a time: whoever compiles or links holds this
 _listeners: list[Callable[[str], None]] = []
@@ -129,10 +132,9 @@ def _linked(symbol: str, machine_code: bytes) -> int:
     """The address of `symbol` once LLVM has placed the code in memory."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    # numba emits calls that free arrays; these kernels own none, and never make them. Where numba is loaded, the names are
-    # its own, for kernels that do; where it comes later, it replaces what stands here.
+    # Where numba is loaded, the names are its own, for kernels that free; where it comes later, it replaces what stands here.
     never = ctypes.cast(ctypes.pythonapi.PyErr_BadInternalCall, ctypes.c_void_p).value
-    for name in ("NRT_Free", "NRT_MemInfo_call_dtor"):
+    for name in NEVER_CALLED:
         if llvm.address_of_symbol(name) is None:
             llvm.add_symbol(name, never)
     for name, address in _runtime().items():

@@ -16,6 +16,7 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
 from stn_cli.engines.codes import LANES
+from stn_cli.engines.jit import helper
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 
@@ -143,6 +144,8 @@ to_int_far = _cast(D, I, "fptosi")
 extend = _cast(I, L, "sext")
 bits = _cast(F, I, "bitcast")
 floats = _cast(I, F, "bitcast")
+double_bits = _cast(D, L, "bitcast")
+doubles = _cast(L, D, "bitcast")
 
 
 @intrinsic
@@ -251,6 +254,31 @@ def halves_shifted(typingctx, a, count):
     return (I(a, count), lower) if isinstance(count, types.IntegerLiteral) else None
 
 
+# The natural logarithm ------------------------------------------------------------------------------------------------
+
+_ROOT_HALF = 0x3FE6A09E667F3BCD  # the bits of √½: what is left of a number is brought between it and √2
+_MANTISSA = 0x000FFFFFFFFFFFFF
+_TO_ONE = 0x3FF0000000000000 - _ROOT_HALF
+_LN2 = 0.6931471805599453
+
+
+@helper
+def log(x):
+    """The natural logarithm of D, of normal numbers above 0; off by less than 1e-15 + 3e-16·|log x| (fdlibm's series)."""
+    shifted = double_bits(x) + _TO_ONE
+    exponent = to_double(low_half(shifted >> 52) - 1023)
+    f = doubles((shifted & _MANTISSA) + _ROOT_HALF) - 1.0
+    s = f / (f + 2.0)
+    z = s * s
+    series = fma(z, f64(0.1479819860511658591), f64(0.1531383769920937332))
+    series = fma(z, series, f64(0.1818357216161805012))
+    series = fma(z, series, f64(0.2222219843214978396))
+    series = fma(z, series, f64(0.2857142874366239149))
+    series = fma(z, series, f64(0.3999999999940941908))
+    series = fma(z, series, f64(0.6666666666666735130))
+    return fma(exponent, f64(_LN2), fma(s * z, series, s + s))
+
+
 # Memory ---------------------------------------------------------------------------------------------------------------
 
 
@@ -314,6 +342,24 @@ def load_points(typingctx, table, index):
         return context.make_tuple(builder, sig.return_type, parts)
 
     return types.UniTuple(D, 2)(table, types.intp), lower
+
+
+@intrinsic
+def store_points(typingctx, table, index, x, y):
+    """The reverse of `load_points`: sixteen x and y (D) from point `index` on."""
+
+    def lower(context, builder, sig, args):
+        order = [lane + LANES * k for lane in range(LANES) for k in range(2)]
+        mask = ir.Constant(ir.VectorType(_I32, 2 * LANES), order)
+        byte = builder.mul(args[1], ir.Constant(_I64, 16))
+        start = builder.bitcast(
+            _address(context, builder, sig.args[0], args[0], byte),
+            ir.VectorType(ir.DoubleType(), 2 * LANES).as_pointer(),
+        )
+        builder.store(builder.shuffle_vector(args[2], args[3], mask), start, align=8)
+        return context.get_dummy_value()
+
+    return types.void(table, types.intp, D, D), lower
 
 
 @intrinsic

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from stn_cli.core.families import make
 from stn_cli.core.sampling import Sampling
 from stn_cli.core.transformation import Transformation
-from stn_cli.engines.cpu import CpuEngine
+from stn_cli.engines.cpu import CpuEngine, _table
 from stn_cli.engines.lattice import BOUND, lattice_for
+from stn_cli.engines.points import exact_points
 from tests.engines import reference
 
 ENGINE = CpuEngine()
@@ -42,22 +43,24 @@ def test_every_family_within_one_level(name, options):
 
 @pytest.mark.parametrize("name", ["tps", "piecewise-affine"])
 @pytest.mark.parametrize("align_corners", [False, True])
-def test_a_lattice_keeps_its_bound(name, align_corners):
-    size, found = (331, 517), 0
-    for seed in range(3):
+@pytest.mark.parametrize("size", [(331, 517), (1000, 1200)])
+def test_a_table_keeps_its_bound(name, align_corners, size):
+    for seed in range(2):
         map_ = moved(name, 0.05, seed, shape=(4, 5))
         lattice = lattice_for(map_, (400, 300), size, align_corners)
-        if lattice is None:
-            continue
-        found += 1
-        table = np.empty(size[0] * size[1] * 2)
-        lattice.fill(table[:], 0, *size)
-        part = np.empty(7 * size[1] * 2)
-        lattice.fill(part, 100, 7, size[1])
+        assert (lattice is None) == (name == "piecewise-affine")
+        whole = _table(map_, (400, 300), size, align_corners, 0, size[0])
+        part = _table(map_, (400, 300), size, align_corners, 100, 107)
         exact = reference.input_points(map_, (400, 300), size, align_corners)
-        assert np.abs(table.reshape(exact.shape) - exact).max() <= BOUND / 4
-        np.testing.assert_array_equal(part, table[200 * size[1] : 214 * size[1]])
-    assert found or name == "piecewise-affine"
+        assert np.abs(whole[: exact.size].reshape(exact.shape) - exact).max() <= (BOUND / 4 if lattice else 1e-9)
+        np.testing.assert_array_equal(part[: 14 * size[1]], whole[200 * size[1] : 214 * size[1]])
+
+
+def test_the_spline_is_exact_on_its_control_points_too():
+    map_ = moved("tps", 0.1, 0, shape=(3, 3))
+    rows, columns = np.arange(41.0)[:, None], np.arange(41.0)
+    points = exact_points(map_, (61, 83), (41, 41), True, rows, columns)
+    np.testing.assert_allclose(points, reference.input_points(map_, (61, 83), (41, 41), True), atol=1e-10)
 
 
 @settings(max_examples=25, deadline=None)

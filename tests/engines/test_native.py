@@ -69,6 +69,23 @@ def test_a_warm_cache_gives_the_same_without_numba(kept):
     assert second == [first[0], "False"]
 
 
+def test_a_kernel_that_calls_a_library_is_refused(monkeypatch):
+    """LLVM links what it does not find to address zero, without a word."""
+    import numba
+    from numba import carray, types
+
+    from stn_cli.engines import entries
+
+    def logarithm(numbers):
+        array = carray(numbers, (1,))
+        array[0] = np.log(array[0])
+
+    kind = types.void(types.CPointer(numba.float64))
+    monkeypatch.setattr(entries, "_mesh", lambda: (logarithm, kind))
+    with pytest.raises(RuntimeError, match="mesh calls what has no address without numba: "):
+        entries.compiled("mesh", None, 0, False)
+
+
 @pytest.mark.parametrize(
     "damage",
     [lambda b: b[:-1], lambda b: b[:200] + bytes([b[200] ^ 1]) + b[201:], lambda b: b""],
