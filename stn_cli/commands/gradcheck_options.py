@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from stn_cli.commands.options import real, whole
 from stn_cli.core.families import FAMILIES
 from stn_cli.core.sampling import Kernel, Padding
 
@@ -76,7 +77,13 @@ class Where:
         typer.Option(help="Size of U, in pixels.", metavar="WxH", show_default="5x4", rich_help_panel=WHERE),
     ] = None
     seed: Annotated[
-        int, typer.Option(help="Draws U, θ, the points and the directions.", min=0, rich_help_panel=WHERE)
+        int,
+        typer.Option(
+            parser=whole("--seed", 0, 2**31 - 1),
+            metavar="N",
+            help="Draws U, θ, the points and the directions.",
+            rich_help_panel=WHERE,
+        ),
     ] = 0
 
 
@@ -96,7 +103,8 @@ class How:
         float,
         typer.Option(
             help="Relative difference allowed between autograd and differences, beside what the error model explains.",
-            min=0,
+            parser=real("--tolerance", 0),
+            metavar="NUMBER",
             rich_help_panel=HOW,
         ),
     ] = 1e-6

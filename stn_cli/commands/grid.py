@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from stn_cli.commands.groups import with_groups
-from stn_cli.commands.options import ThetaOptions
+from stn_cli.commands.options import ThetaOptions, bounded
 from stn_cli.commands.options import size as parse_size
 from stn_cli.commands.sources import View
 from stn_cli.commands.sources import source as theta_source
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from stn_cli.folders.picture import Frame
+
+MOST_POINTS = 100_000_000  # 1.6 GB in memory
 
 
 @with_groups
@@ -65,6 +67,7 @@ def grid(
     source = theta_source(where)
     image = _read(on) if on is not None else None
     view = _view(source.size(), size, input_size, image, align_corners)
+    bounded("--size" if size is not None else "--input-size", view.out_size, MOST_POINTS, limit="")
     made = source(view).grid(view.out_size, align_corners)
     out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(out, overwrite=existing == "overwrite") as (file, _):

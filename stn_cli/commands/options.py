@@ -229,6 +229,15 @@ def size(option: str, text: str, of: Size | None = None) -> Size:
     return found
 
 
+def bounded(option: str, of: Size, max_pixels: int, frames: int = 1, limit: str = "--max-pixels ") -> Size:
+    """`of` (height, width) again. Raises `OptionError` where the output would have more than `max_pixels` pixels."""
+    height, width = of
+    if height * width * frames > max_pixels:
+        times = f" × {frames} frames" if frames > 1 else ""
+        raise OptionError(option, f"{width}x{height}{times}", f"at most {limit}{max_pixels:,} pixels in an output")
+    return of
+
+
 def whole(option: str, least: int, most: int) -> Callable[[str | int], int]:
     """A Typer parser for whole numbers from `least` to `most`, whose error names the option, the value and the range."""
 

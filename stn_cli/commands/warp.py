@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 
 from stn_cli.commands.groups import with_groups
-from stn_cli.commands.options import SamplingOptions, ThetaOptions, shard_of, whole
+from stn_cli.commands.options import SamplingOptions, ThetaOptions, real, shard_of, whole
 from stn_cli.commands.sources import source as theta_source
 from stn_cli.errors import OptionError
 
@@ -74,9 +74,19 @@ def warp(
         typer.Option(
             parser=whole("--max-pixels", 1, 10**12),
             metavar="N",
-            help="Refuse larger images, all their frames counted.",
+            help="Refuse larger images and larger outputs, all their frames counted.",
             show_default="400,000,000",
             rich_help_panel=FILES,
+        ),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            parser=real("--timeout", 0.01, 1e6),
+            metavar="SECONDS",
+            help="Go on without an image that takes longer.",
+            show_default="300",
+            rich_help_panel=RUNNING,
         ),
     ] = None,
     contact_sheet: Annotated[
@@ -147,7 +157,7 @@ def warp(
     """
     from stn_cli.commands.warping import How, Warper
     from stn_cli.folders.codecs import MAX_PIXELS, Reading
-    from stn_cli.folders.pipeline import Interrupted, cpus, run
+    from stn_cli.folders.pipeline import TIMEOUT, Interrupted, cpus, run
     from stn_cli.folders.plan import make_plan
 
     source = theta_source(where)
@@ -167,7 +177,7 @@ def warp(
         shard=shard_of(shard) if shard is not None else (1, 1),
     )
     if size is not None:
-        _check_size(size)
+        _check_size(size, max_pixels or MAX_PIXELS)
     for job in plan.jobs:
         source.settings(job.name)  # a file without a row is told before anything is touched
     if dry_run:
@@ -185,7 +195,7 @@ def warp(
 
     device_engine, why = choose(device, (job.source for job in plan.jobs))
     device_engine, waiting = gathering(device_engine, batch_size)
-    warper = Warper(source, device_engine, how, size)
+    warper = Warper(source, device_engine, how, size, max_pixels or MAX_PIXELS)
     sheet = _Sheet(contact_sheet, plan, existing) if contact_sheet is not None else None
     from stn_cli.commands.progress import progress
 
@@ -221,6 +231,7 @@ def warp(
                 quality=settled,
                 background=background,
                 workers=jobs or cpus() + waiting,
+                timeout=timeout or TIMEOUT,
                 on_progress=on_progress,
             )
         except Interrupted as stopped:
@@ -260,10 +271,10 @@ def _end(results: "Results", plan: "Plan", json: bool, sheet: Path | None = None
         raise typer.Exit(1)
 
 
-def _check_size(text: str) -> None:
-    from stn_cli.commands.options import size
+def _check_size(text: str, max_pixels: int) -> None:
+    from stn_cli.commands.options import bounded, size
 
-    size("--size", text, (1, 1))
+    bounded("--size", size("--size", text, (1, 1)), max_pixels)
 
 
 def _dry_run(plan: "Plan", json: bool) -> None:

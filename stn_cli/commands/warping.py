@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stn_cli.commands.options import SamplingOptions
+from stn_cli.commands.options import SamplingOptions, bounded
 from stn_cli.commands.options import size as parse_size
 from stn_cli.commands.sources import Source, View
 from stn_cli.core.coordinates import Size
@@ -16,6 +16,7 @@ from stn_cli.core.sampling import Sampling
 from stn_cli.core.transformation import Transformation
 from stn_cli.engines import Engine
 from stn_cli.errors import OptionError, StnError
+from stn_cli.folders.codecs import MAX_PIXELS
 from stn_cli.folders.colour import Colour
 from stn_cli.folders.colour import parse as parse_colour
 from stn_cli.folders.outside import padded
@@ -66,13 +67,15 @@ class How:
 class Warper:
     """(Picture, Job) → the warped picture and its line in the manifest: what `folders.pipeline.run` calls.
 
-    `size_text` is --size as typed. `seen` is called with every transformation and the frame it was made for.
+    `size_text` is --size as typed; an output has at most `max_pixels`, all frames counted. `seen` is called with every
+    transformation and the frame it was made for.
     """
 
     source: Source
     engine: Engine
     options: SamplingOptions
     size_text: str | None = None
+    max_pixels: int = MAX_PIXELS
     seen: Callable[[Job, Transformation, View], None] = field(default=lambda *_: None)
 
     def __call__(self, picture: Picture, job: Job) -> tuple[Picture, dict[str, Any]]:
@@ -83,7 +86,7 @@ class Warper:
         made: Transformation | None = None
         for page, frame in enumerate(picture.frames):
             frame, sampling = how.on(frame if how.kernel == "nearest" else frame.expanded())
-            out_size = self._out_size(frame.full_size, _of_page(said, page))
+            out_size = self._out_size(frame.full_size, _of_page(said, page), len(picture.frames))
             view = View(
                 job.name, frame.full_size, out_size, how.align_corners, page, lambda frame=frame: preview(frame)
             )
@@ -120,11 +123,13 @@ class Warper:
             sampling = replace(sampling, antialias="on")
         return self.engine.warp(frame.pixels, made, out_size, sampling, alpha=frame.alpha)
 
-    def _out_size(self, in_size: Size, said: Mapping[str, Any]) -> Size:
+    def _out_size(self, in_size: Size, said: Mapping[str, Any], frames: int = 1) -> Size:
         if self.size_text is not None:
-            return parse_size("--size", self.size_text, in_size)
-        implied = self.source.size() or said.get("out_size")
-        return (int(implied[0]), int(implied[1])) if implied else in_size
+            return bounded("--size", parse_size("--size", self.size_text, in_size), self.max_pixels, frames)
+        for option, implied in (("--grid", self.source.size()), ("--theta-file", said.get("out_size"))):
+            if implied:
+                return bounded(option, (int(implied[0]), int(implied[1])), self.max_pixels, frames)
+        return in_size
 
 
 def _of_page(said: Mapping[str, Any], page: int) -> Mapping[str, Any]:

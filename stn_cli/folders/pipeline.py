@@ -2,13 +2,13 @@
 
 import errno
 import os
-import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from stn_cli.errors import FileError, StnError
@@ -18,11 +18,14 @@ from stn_cli.folders.codecs import reason as in_words
 from stn_cli.folders.manifest import Journal
 from stn_cli.folders.picture import Picture
 from stn_cli.folders.plan import Job, Plan
-from stn_cli.folders.room import Room, keep_freed_memory
+from stn_cli.folders.room import Room, Share, keep_freed_memory
+from stn_cli.folders.signals import terminable, undisturbed
 
 Warp = Callable[[Picture, Job], tuple[Picture, Mapping[str, Any]]]
 Progress = Callable[[int, int, Job, FileError | None], None]
 
+# A picture of 400 million pixels takes a minute or two; what takes longer than this hangs.
+TIMEOUT = 300.0
 # After a Ctrl-C, how long the pictures at hand may take to be finished; then they are dropped.
 _PATIENCE = 1.5
 # Seconds between two looks at what the workers have delivered, while they work.
@@ -58,7 +61,7 @@ class Interrupted(StnError):  # noqa: N818  # like KeyboardInterrupt
 
 
 class _Stopped(Exception):  # noqa: N818  # no error
-    """This worker is to end."""
+    """This worker is to end, and its picture is not to appear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,18 @@ class _Outcome:
 _WRITTEN = _Outcome(None, written=True)
 
 
+@dataclass(eq=False, slots=True)
+class _Task:
+    """One picture in the hands of one worker. It is given up, or it is published, never both: see `_Crew._publish`."""
+
+    job: Job
+    share: Share
+    since: float
+    given_up: bool = False
+    publishing: bool = False
+    temporary: Path | None = None
+
+
 def run(
     plan: Plan,
     warp: Warp,
@@ -83,6 +98,7 @@ def run(
     quality: int | None = None,
     background: tuple[int, int, int] | None = None,
     workers: int | None = None,
+    timeout: float = TIMEOUT,
     on_progress: Progress | None = None,
 ) -> Results:
     """Warp every job of `plan` and write the manifest.
@@ -91,7 +107,8 @@ def run(
     sampling); it is called by `workers` threads at once (default: as many as there are CPUs). `quality` and `background` are
     those of `codecs.encode`. `on_progress(finished, total, job, error)` is called by the calling thread, in order of completion.
 
-    A `StnError` of one picture is collected, and the others go on. Anything else that a worker raises ends the run and is raised
+    A `StnError` of one picture is collected, and the others go on; so is one that takes longer than `timeout` seconds, from the
+    decoder to the encoder, waiting for memory not counted. Anything else that a worker raises ends the run and is raised
     here. Ctrl-C and SIGTERM raise `Interrupted` within two seconds. Whatever happens, no file is half written, and the manifest
     has a row for every file that is there.
     """
@@ -99,22 +116,13 @@ def run(
     journal = Journal(plan.manifest) if plan.manifest else None
     _tidy(plan)
     keep_freed_memory()
-    crew = _Crew(plan, warp, reading, quality, background, journal)
-    outcomes: dict[Job, _Outcome | None] = dict.fromkeys(plan.jobs)
-
-    def take(outcome: _Outcome) -> Job:
-        job = outcome.job
-        assert job is not None
-        outcomes[job] = _WRITTEN if outcome.written and not outcome.notes else outcome
-        return job
-
+    crew = _Crew(plan, warp, reading, quality, background, journal, timeout)
     interrupted = False
-    with _terminable():
+    with terminable():
         try:
-            for finished, outcome in enumerate(crew.outcomes(workers or cpus()), 1):
+            for finished, (job, outcome) in enumerate(crew.work(workers or cpus()), 1):
                 if outcome.fatal is not None:
                     raise outcome.fatal
-                job = take(outcome)
                 if on_progress is not None:
                     on_progress(finished, len(plan.jobs), job, outcome.failed)
                 if outcome.full:
@@ -122,12 +130,10 @@ def run(
         except KeyboardInterrupt:
             interrupted = True
         finally:
-            with _undisturbed():
-                for outcome in crew.stop():
-                    if outcome.fatal is None:
-                        take(outcome)
+            with undisturbed():
+                crew.stop()
                 unwritten = _close(journal)
-    results = _results(plan, outcomes)
+    results = _results(plan, crew.outcomes)
     results.failed += unwritten
     results.seconds = time.monotonic() - started
     if interrupted:
@@ -156,11 +162,11 @@ def _tidy(plan: Plan) -> None:
     clean({job.target.parent for job in plan.jobs} | {plan.folder})
 
 
-def _results(plan: Plan, outcomes: Mapping[Job, _Outcome | None]) -> Results:
+def _results(plan: Plan, outcomes: Mapping[Job, _Outcome]) -> Results:
     results = Results(skipped=list(plan.skipped))
     for job in plan.jobs:
-        outcome = outcomes[job]
-        if outcome is None:
+        outcome = outcomes.get(job)
+        if outcome is None or outcome.fatal is not None:
             continue
         if outcome.failed is not None:
             results.failed.append(outcome.failed)
@@ -176,7 +182,10 @@ def _results(plan: Plan, outcomes: Mapping[Job, _Outcome | None]) -> Results:
 
 
 class _Crew:
-    """The worker threads. They take jobs in the plan's order and leave their outcomes to be fetched."""
+    """The worker threads. They take jobs in the plan's order; `outcomes` is what came of them so far.
+
+    An outcome is noted before its file can be missed: once `stop` has returned, `outcomes` and the files agree.
+    """
 
     def __init__(
         self,
@@ -186,69 +195,119 @@ class _Crew:
         quality: int | None,
         background: tuple[int, int, int] | None,
         journal: Journal | None,
+        timeout: float,
     ) -> None:
         self.plan, self.warp, self.reading, self.journal = plan, warp, reading, journal
-        self.quality, self.background = quality, background
+        self.quality, self.background, self.timeout = quality, background, timeout
+        self.outcomes: dict[Job, _Outcome] = {}
         self._jobs = iter(plan.jobs)
         self._next = threading.Lock()
-        self._stopping, self._dropped = threading.Event(), threading.Event()
+        self._stopping = threading.Event()
         self._room = Room(self._stopping)
-        self._outcomes: deque[_Outcome] = deque()
+        self._delivered: deque[tuple[Job, _Outcome]] = deque()
         self._wake = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._hands: dict[threading.Thread, _Task | None] = {}  # what each worker has in hand; given up: not here
+        self._given_up: list[_Task] = []
+        self._dropped = False
+        self._settled = threading.Condition()  # guards the three above and every task
         self._folders: set[str] = set()
 
-    def outcomes(self, workers: int) -> Iterator[_Outcome]:
-        for number in range(min(workers, len(self.plan.jobs))):
-            # daemons: a thread that hangs in a foreign decoder must not keep the process from ending
-            thread = threading.Thread(target=self._work, name=f"stn-{number}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+    def work(self, workers: int) -> Iterator[tuple[Job, _Outcome]]:
+        """Start the workers; what comes of each job, in order of completion."""
+        for _ in range(min(workers, len(self.plan.jobs))):
+            self._hire()
         delivered = 0
         while delivered < len(self.plan.jobs):
             # Looked at now and then: waking this thread for each picture makes the workers wait for the interpreter.
             self._wake.wait(_LOOK)
             self._wake.clear()
-            for outcome in self._delivered():
+            self._give_up_the_late()
+            while self._delivered:
                 delivered += 1
-                yield outcome
+                yield self._delivered.popleft()
 
-    def _delivered(self) -> Iterator[_Outcome]:
-        while self._outcomes:
-            yield self._outcomes.popleft()
-
-    def stop(self) -> list[_Outcome]:
-        """Let the workers finish what they have in hand, drop what takes too long; returns what they still delivered."""
+    def stop(self) -> None:
+        """Let the workers finish what they have in hand, and drop what takes too long. No file appears after this."""
         self._stopping.set()
         deadline = time.monotonic() + _PATIENCE
-        for thread in self._threads:
+        for thread in list(self._hands):
             thread.join(max(deadline - time.monotonic(), 0))
-        self._dropped.set()
-        for thread in self._threads:  # one that was past the last look is about to rename: its file is to be counted
-            thread.join(max(deadline + 0.3 - time.monotonic(), 0))
-        return list(self._delivered())
+        with self._settled:
+            self._dropped = True
+            tasks = [task for task in self._hands.values() if task is not None]
+            self._settled.wait_for(lambda: not any(task.publishing for task in tasks), timeout=0.3)
+        for task in self._given_up + tasks:
+            if task.temporary is not None and not task.publishing:
+                with suppress(OSError):
+                    task.temporary.unlink()
+
+    def _hire(self) -> None:
+        # daemons: a thread that hangs in a foreign decoder must not keep the process from ending
+        thread = threading.Thread(target=self._work, name=f"stn-{len(self._hands)}", daemon=True)
+        with self._settled:
+            self._hands[thread] = None
+        thread.start()
+
+    def _give_up_the_late(self) -> None:
+        """A thread that hangs in C cannot be ended: it is left behind with its picture, and another takes its place."""
+        now = time.monotonic()
+        with self._settled:
+            late = {
+                thread: task
+                for thread, task in self._hands.items()
+                if task is not None and not task.publishing and now - task.since > self.timeout
+            }
+            for thread, task in late.items():
+                task.given_up = True
+                self._given_up.append(task)
+                del self._hands[thread]
+        for task in late.values():
+            task.share.leave()
+            reason = f"took longer than {self.timeout:g} s (--timeout)"
+            self._note(task.job, _Outcome(task.job, failed=FileError(task.job.source, reason)))
+            self._hire()
+
+    def _note(self, job: Job, outcome: _Outcome) -> None:
+        self.outcomes[job] = _WRITTEN if outcome.written and not outcome.notes else outcome
+        self._delivered.append((job, outcome))
+        if outcome.fatal is not None or outcome.full:
+            self._wake.set()
 
     def _work(self) -> None:
+        me = threading.current_thread()
         while not self._stopping.is_set():
             with self._next:
                 job = next(self._jobs, None)
             if job is None:
                 self._wake.set()
                 return
-            try:
-                outcome = self._outcome(job)
-            except _Stopped:
-                return
-            except BaseException as error:
-                outcome = _Outcome(job, fatal=error)
-            self._outcomes.append(outcome)
-            if outcome.fatal is not None or outcome.full:
-                self._wake.set()
+            with self._room.share() as share:
+                task = _Task(job, share, time.monotonic())
+                with self._settled:
+                    self._hands[me] = task
+                try:
+                    outcome = self._outcome(task)
+                except _Stopped:
+                    return
+                except BaseException as error:
+                    outcome = _Outcome(job, fatal=error)
+                with self._settled:
+                    if task.given_up:
+                        return
+                    self._note(job, outcome)
+                    self._hands[me], task.publishing = None, False
+                    self._settled.notify_all()
 
-    def _outcome(self, job: Job) -> _Outcome:
+    def _outcome(self, task: _Task) -> _Outcome:
+        job = task.job
+
+        def admit(size: int) -> None:
+            spent, task.since = time.monotonic() - task.since, float("inf")
+            task.share.admit(size)
+            task.since = time.monotonic() - spent
+
         try:
-            with self._room.share() as admit:
-                return self._one(job, replace(self.reading(job), admit=admit))
+            return self._one(task, replace(self.reading(job), admit=admit))
         except FileError as error:
             return _Outcome(job, failed=error)
         except StnError as error:
@@ -256,21 +315,30 @@ class _Crew:
         except MemoryError as error:
             return _Outcome(job, failed=FileError(job.source, in_words(error)))
 
-    def _one(self, job: Job, reading: Reading) -> _Outcome:
+    def _publish(self, task: _Task) -> None:
+        """From here on the picture will appear, unless it was given up or the run has ended."""
+        with self._settled:
+            if task.given_up or self._dropped:
+                raise _Stopped
+            task.publishing = True
+
+    def _one(self, task: _Task, reading: Reading) -> _Outcome:
+        job = task.job
         picture = read(job.source, reading)
+        if task.given_up:
+            raise _Stopped
         warped, said = self.warp(picture, job)
         target = picture.format if self.plan.format == "keep" else self.plan.format
         quality = {"quality": self.quality} if self.quality is not None else {}
         row = {"source": job.name, "output": job.output, **said, "format": target, **quality}
         try:
             self._make_folder(job)
-            with replacing(job.target, overwrite=self.plan.existing == "overwrite") as (file, temporary):
+            with replacing(job.target, overwrite=self.plan.existing == "overwrite") as (file, task.temporary):
                 encode(warped, file, target, quality=self.quality, background=self.background)
                 file.flush()
-                if self._dropped.is_set():
-                    raise _Stopped
+                self._publish(task)
                 if self.journal is not None:
-                    self.journal.add(row, temporary)
+                    self.journal.add(row, task.temporary)
         except CodecError as error:
             raise FileError(job.source, str(error)) from error
         except FileExistsError as error:
@@ -292,30 +360,3 @@ class _Crew:
             if not parent.resolve().is_relative_to(self.plan.folder.resolve()):
                 raise FileError(job.target, f"a symbolic link leads out of {self.plan.folder}")
             self._folders.add(key)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM acts like Ctrl-C, where we may say so (in the main thread)."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """A second Ctrl-C does not cut the clearing-up short; it takes two seconds at most."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

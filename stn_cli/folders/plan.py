@@ -1,6 +1,7 @@
 """Which files are warped, and where each result goes: decided whole, before anything is touched."""
 
 import os
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,10 @@ from stn_cli.folders.walk import Found, walk
 Existing = Literal["fail", "skip", "overwrite"]
 
 MANIFEST = "manifest.jsonl"
+
+_WRITTEN = ".png, .jpg, .webp or .tif"
+# What people end files with, "photo.bmp" and "a.jp2"; folders are called "run.2" and "v1.5".
+_FILE_SUFFIX = re.compile(r"[^.]\.[a-zA-Z]{2}[a-zA-Z0-9]{0,3}$")
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,10 @@ def make_plan(
         raise OptionError(
             "--out", out, "is a file; give a folder, or one input file and an output file with an image suffix"
         )
+    if not single and len(inputs) == 1 and inputs[0].is_file() and not out.is_dir() and _FILE_SUFFIX.search(out.name):
+        raise OptionError(
+            "--out", out, f"looks like a file; stn writes {_WRITTEN}; for a folder of this name, make it first"
+        )
     folder = out.parent if single else out
     found = walk(inputs, recursive, folder if not single else None)
     jobs = tuple(
@@ -136,7 +145,7 @@ def _single(inputs: Sequence[Path], out: Path) -> bool:
 
 def _writable(out: Path, format: str) -> None:  # noqa: A002
     if format not in FORMATS:
-        raise OptionError("--out", out, f"stn does not write {format.upper()}; use .png, .jpg, .webp or .tif")
+        raise OptionError("--out", out, f"stn does not write {format.upper()}; use {_WRITTEN}")
 
 
 def _job(found: Found, folder: Path, output: str) -> Job:

@@ -3,7 +3,7 @@
 import ctypes
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 # Decoded pixels of all pictures in work; the results take about as much again. One picture is always let in, however large.
@@ -19,24 +19,37 @@ class Room:
         self._freed = threading.Condition()
 
     @contextmanager
-    def share(self) -> Iterator[Callable[[int], None]]:
-        """Yields `admit(bytes)`, which waits for room; leaving the block gives it back."""
-        mine = 0
-
-        def admit(size: int) -> None:
-            nonlocal mine
-            with self._freed:
-                while self._taken > mine and self._taken + size > self._capacity and not self._stopping.is_set():
-                    self._freed.wait(0.2)
-                self._taken += size
-                mine += size
-
+    def share(self) -> "Iterator[Share]":
+        """Yields the share of one picture, which is given back at the end of the block."""
+        share = Share(self)
         try:
-            yield admit
+            yield share
         finally:
-            with self._freed:
-                self._taken -= mine
-                self._freed.notify_all()
+            share.leave()
+
+
+class Share:
+    """What one picture takes of a `Room`."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._mine = 0
+
+    def admit(self, size: int) -> None:
+        """Wait until `size` more bytes fit."""
+        room = self._room
+        with room._freed:
+            while room._taken > self._mine and room._taken + size > room._capacity and not room._stopping.is_set():
+                room._freed.wait(0.2)
+            room._taken += size
+            self._mine += size
+
+    def leave(self) -> None:
+        """Give everything back; another thread may do so for one that hangs."""
+        with self._room._freed:
+            self._room._taken -= self._mine
+            self._mine = 0
+            self._room._freed.notify_all()
 
 
 def keep_freed_memory() -> None:
