@@ -151,7 +151,8 @@ def _is_small(image: np.ndarray, alpha: bool, sampling: Sampling) -> bool:
 def _small(images, flat, out_size, first, rows, how, sampling) -> None:
     *_, height, width, channels = images.shape
     fill = np.array(sampling.constant(channels), np.uint8)
-    scratch = np.resize(fill, (height + 3) * (width + 2) * channels + 8)
+    scratch = np.empty(((height + 3) * (width + 2) + 8, channels), np.uint8)
+    scratch[:] = fill
     native.load("warp_small", images.dtype, channels)(
         images.ctypes.data, images.size, height, width, flat.ctypes.data, flat.size, *out_size, first, rows,
         how.modes.ctypes.data, how.matrices.ctypes.data, len(how.modes), fill.ctypes.data,

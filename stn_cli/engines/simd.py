@@ -363,6 +363,20 @@ def store_points(typingctx, table, index, x, y):
 
 
 @intrinsic
+def copy_block(typingctx, src, read, out, write):
+    """Sixteen bytes of `src` from byte `read` on into `out` at byte `write`."""
+
+    def lower(context, builder, sig, args):
+        block = ir.VectorType(_I8, LANES).as_pointer()
+        start = builder.bitcast(_address(context, builder, sig.args[0], args[0], args[1]), block)
+        end = builder.bitcast(_address(context, builder, sig.args[2], args[2], args[3]), block)
+        builder.store(builder.load(start, align=1), end, align=1)
+        return context.get_dummy_value()
+
+    return types.void(src, types.intp, out, types.intp), lower
+
+
+@intrinsic
 def store_pixels(typingctx, out, index, pixels, like):
     """Write sixteen pixels at element `index` of a flat array: channel k of each from the lanes of pixels[k].
 

@@ -10,7 +10,18 @@ from stn_cli.engines.blocks import packed, packed_word
 from stn_cli.engines.codes import AFFINE, BORDER, LANES, NEAREST
 from stn_cli.engines.jit import apart, helper
 from stn_cli.engines.places import projective_place
-from stn_cli.engines.simd import f32, fma, gather_i32, lanes, select, store_bytes, to_float, to_int, whole_part
+from stn_cli.engines.simd import (
+    copy_block,
+    f32,
+    fma,
+    gather_i32,
+    lanes,
+    select,
+    store_bytes,
+    to_float,
+    to_int,
+    whole_part,
+)
 
 
 @helper
@@ -19,8 +30,15 @@ def pad(src, start, height, width, n, border, scratch):
     row, stride = width * n, (width + 2) * n
     for r in range(height):
         read, write = start + r * row, (r + 1) * stride + n
-        for k in range(row):  # not a slice: numba would allocate a copy, with a call that only a process with numba has
-            scratch[write + k] = src[read + k]
+        if row < LANES:
+            for k in range(
+                row
+            ):  # not a slice: numba would allocate a copy, with a call that only a process with numba has
+                scratch[write + k] = src[read + k]
+        else:
+            for k in range(0, row + LANES - 1, LANES):
+                at = min(k, row - LANES)
+                copy_block(src, read + at, scratch, write + at)
     if border:
         for r in range(1, height + 1):
             for c in range(n):
