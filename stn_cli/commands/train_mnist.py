@@ -1,6 +1,7 @@
 """`stn train-mnist`: the paper's experiment on distorted digits, with and without a spatial transformer."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -9,6 +10,7 @@ import typer
 from stn_cli.commands.options import real, whole
 from stn_cli.core.families import FAMILIES
 from stn_cli.errors import OptionError
+from stn_cli.learn.defaults import EPOCHS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from stn_cli.learn.runs import Result
 
 DATA, NETWORK, TRAINING, RUNNING = "Data", "Network", "Training", "Running"
-EPOCHS = 9  # as in learn.experiment, which is not imported for a help page
 
 
 def train_mnist(
@@ -145,6 +146,14 @@ def train_mnist(
             rich_help_panel=TRAINING,
         ),
     ] = None,
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        typer.Option(
+            help="Of the networks' convolutions and matrix products; θ, grid, sampling, loss and weights stay float32. "
+            "auto: bfloat16 where the processor has AMX.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = "auto",
     table: Annotated[
         bool,
         typer.Option(
@@ -172,7 +181,7 @@ def train_mnist(
 ) -> None:
     """Train the classic networks on distorted digits, and see what the transformer learns to look at.
 
-    With no option: a CNN with an affine transformer and one without, on rotated digits, in about two minutes.
+    With no option: a CNN with an affine transformer and one without, on digits turned, scaled and moved, in about two minutes.
     """
     if epochs is not None and iterations is not None:
         raise OptionError("--epochs and --iterations", f"{epochs} and {iterations}", "give one of them")
@@ -200,7 +209,9 @@ def train_mnist(
     ]  # fmt: skip
     peers = processes.join()
     try:
-        _experiment(asked, budget, seeds, data, data_dir, out, resume, _device(device, peers), peers, table)
+        place = _device(device, peers)
+        budget = replace(budget, precision=experiment.precision(precision, place))
+        _experiment(asked, budget, seeds, data, data_dir, out, resume, place, peers, table)
     finally:
         processes.leave(peers)
 

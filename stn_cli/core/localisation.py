@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from stn_cli.core.coordinates import Size
 from stn_cli.core.families import Family
+from stn_cli.core.precision import full_precision
 from stn_cli.errors import StnError
 
 
@@ -19,7 +20,8 @@ class Localisation(nn.Module):
     """`trunk`, then the regression of θ: a linear layer that starts with zero weights and the identity as its bias.
 
     `trunk` is any module (N, C, H, W) → (N, features). At the start every image gets exactly `family.identity()`;
-    the gradient reaches the last layer's weights first, and through them the trunk.
+    the gradient reaches the last layer's weights first, and through them the trunk. Under `torch.autocast` the trunk runs in
+    half precision, the last layer in its own: eight bits of θ are not enough to place a pixel.
     """
 
     def __init__(self, trunk: nn.Module, features: int, family: Family) -> None:
@@ -31,7 +33,9 @@ class Localisation(nn.Module):
             self.regression.bias.copy_(torch.tensor(family.identity()))
 
     def forward(self, U: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n size"]:
-        return self.regression(self.trunk(U))
+        found = self.trunk(U)
+        with full_precision(U.device):
+            return self.regression(found.to(self.regression.weight.dtype))
 
 
 def connected_localisation(

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from stn_cli.core.coordinates import Size
 from stn_cli.core.families import Family, make
+from stn_cli.core.precision import full_precision
 from stn_cli.core.sampler import sample
 from stn_cli.core.sampling import Sampling
 from stn_cli.errors import StnError
@@ -27,7 +28,8 @@ class SpatialTransformer(nn.Module):
 
     `localisation` is any module (N, C, H, W) → (N, family.size); start it at the identity (`core.localisation` does).
     `family` is a `Family` or its name, `out_size` (height, width) of V (default: as U), `sampling` how U is read (no
-    anti-aliasing unless asked for, as in the paper). Raises `StnError` where the net's output does not fit the family.
+    anti-aliasing unless asked for, as in the paper). Grid and sampling stay in full precision under `torch.autocast`.
+    Raises `StnError` where the net's output does not fit the family.
     """
 
     def __init__(
@@ -56,18 +58,19 @@ class SpatialTransformer(nn.Module):
             )
         out_size = self.out_size or (U.shape[-2], U.shape[-1])
         how = self.sampling
-        grid = self.family.grid(
-            theta.float() if theta.element_size() < 4 else theta, out_size, align_corners=how.align_corners
-        )
-        V = sample(
-            U,
-            grid,
-            kernel=how.kernel,
-            padding=how.padding,
-            fill=how.fill,
-            align_corners=how.align_corners,
-            antialias=how.antialias,
-        )
+        with full_precision(U.device):
+            grid = self.family.grid(
+                theta.float() if theta.element_size() < 4 else theta, out_size, align_corners=how.align_corners
+            )
+            V = sample(
+                U,
+                grid,
+                kernel=how.kernel,
+                padding=how.padding,
+                fill=how.fill,
+                align_corners=how.align_corners,
+                antialias=how.antialias,
+            )
         return Steps(theta, grid, V)
 
     def extra_repr(self) -> str:

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, Literal
+
+import torch
 
 from stn_cli.errors import OptionError
 from stn_cli.learn import paper
+from stn_cli.learn.defaults import EPOCHS
 from stn_cli.learn.distortions import SIZES, Distortion
-from stn_cli.learn.networks import Model, NetSize, design
+from stn_cli.learn.networks import Model, NetSize, Precision, design
 from stn_cli.learn.runs import Result
 from stn_cli.learn.training import OptimizerName, Plan
 
@@ -38,9 +41,6 @@ class Entry:
 TABLE_1 = tuple(Entry(model, family) for model, family in paper.TABLE_1)
 
 
-EPOCHS = 9  # unless asked otherwise: with both networks about two minutes on two cores
-
-
 @dataclass(frozen=True)
 class Budget:
     """What every run of a comparison gets."""
@@ -54,12 +54,21 @@ class Budget:
     loc_lr_scale: float = 4.0
     st_size: int | None = None
     feed_theta: bool = False
+    precision: Precision = "float32"
 
     def steps(self, examples: int) -> int:
         """Mini-batches in all."""
         if self.iterations is not None:
             return self.iterations
         return (self.epochs or EPOCHS) * ceil(examples / self.batch_size)
+
+
+def precision(name: Literal["auto", "float32", "bfloat16"], device: torch.device) -> Precision:
+    """`name`, or for auto bfloat16 where the processor multiplies it in hardware (AMX): elsewhere it is the slower one."""
+    if name != "auto":
+        return name
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.10 or so
+    return "bfloat16" if device.type == "cpu" and capabilities.get("amx_bf16") else "float32"
 
 
 def plan(entry: Entry, distortion: Distortion, seed: int, budget: Budget, examples: int) -> Plan:
@@ -70,8 +79,9 @@ def plan(entry: Entry, distortion: Distortion, seed: int, budget: Budget, exampl
     )  # fmt: skip
     rate = LR[budget.optimizer] if budget.lr is None else budget.lr
     return Plan(
-        made, distortion, seed, budget.steps(examples), budget.batch_size, budget.optimizer, rate, budget.loc_lr_scale
-    )
+        made, distortion, seed, budget.steps(examples), budget.batch_size, budget.optimizer, rate, budget.loc_lr_scale,
+        budget.precision,
+    )  # fmt: skip
 
 
 def folder_name(one: Plan) -> str:

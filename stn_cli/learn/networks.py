@@ -20,6 +20,7 @@ from stn_cli.errors import OptionError, StnError
 
 Model = Literal["fcn", "cnn", "st-fcn", "st-cnn"]
 NetSize = Literal["small", "paper"]
+Precision = Literal["float32", "bfloat16"]
 MODELS: tuple[Model, ...] = get_args(Model)
 CLASSES = 10
 BUDGET: dict[NetSize, int] = {"small": 60_000, "paper": 400_000}
@@ -71,7 +72,13 @@ class Seen(NamedTuple):
 
 
 class Network(nn.Module):
-    """A classifier of digits (N, 1, S, S) in [0, 1], with a spatial transformer before it where the design has one."""
+    """A classifier of digits (N, 1, S, S) in [0, 1], with a spatial transformer before it where the design has one.
+
+    `precision` "bfloat16": convolutions and matrix products of the localisation net and of the classifier below its scores
+    in bfloat16; θ, grid, sampling, scores and all weights in float32. It is no part of the design: any net runs in either.
+    """
+
+    precision: Precision = "float32"
 
     def __init__(self, design: Design) -> None:
         super().__init__()
@@ -86,10 +93,14 @@ class Network(nn.Module):
         self.scores = nn.Linear(count + extra, CLASSES)
 
     def forward(self, U: Tensor) -> Seen:
-        if self.transformer is None:
-            return Seen(self.scores(self.features(self.pool(U))))
-        theta, grid, V = self.transformer.steps(U)
-        found = self.features(self.pool(V))
+        theta = grid = None
+        V = U
+        with torch.autocast(U.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            if self.transformer is not None:
+                theta, grid, V = self.transformer.steps(U)
+            found = self.features(self.pool(V)).to(U.dtype)
+        if theta is None:
+            return Seen(self.scores(found))
         if self.design.feed_theta:
             found = torch.cat([found, theta], dim=1)
         return Seen(self.scores(found), theta, grid, V)

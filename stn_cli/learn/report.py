@@ -33,6 +33,7 @@ def setting(data: str, results: Sequence[Result]) -> dict[str, Any]:
         "iterations": sorted({plan.steps for plan in plans}), "epochs": sorted({r.records[-1]["epoch"] for r in results}),
         "batch_size": sorted({plan.batch_size for plan in plans}),
         "optimizer": sorted({f"{plan.optimizer} lr {plan.lr:g}, localisation × {plan.loc_lr_scale:g}" for plan in plans}),
+        "precision": sorted({plan.precision for plan in plans}),
     }  # fmt: skip
 
 
@@ -44,7 +45,7 @@ def sentence(about: dict[str, Any]) -> str:
 
     return (
         f"data set {about['data']}; {some(about['epochs'])} epochs ({some(about['iterations'])} iterations) of "
-        f"batch {some(about['batch_size'])}, {some(about['optimizer'])}; {len(about['seeds'])} "
+        f"batch {some(about['batch_size'])}, {some(about['optimizer'])}, {some(about['precision'])}; {len(about['seeds'])} "
         f"seed{'s' if len(about['seeds']) > 1 else ''}"
     )
 

@@ -143,6 +143,7 @@ def _save(training: Training, data: str, folder: Path, record: dict[str, Any]) -
     about = {
         "seed": plan.seed, "epoch": training.epoch, "step": training.step, "batch_size": plan.batch_size,
         "optimizer": plan.optimizer, "lr": plan.lr, "loc_lr_scale": plan.loc_lr_scale,
+        "precision": plan.precision,
         "test_error": record["test_error"],
     }  # fmt: skip
     checkpoint.save(folder / "model.safetensors", training.net, data, plan.distortion, about)

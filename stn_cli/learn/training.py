@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from stn_cli.learn import doctor
 from stn_cli.learn.data import DataSet
 from stn_cli.learn.distortions import Distortion, Draw, distort, draw
-from stn_cli.learn.networks import Design, Seen, build
+from stn_cli.learn.networks import Design, Precision, Seen, build
 from stn_cli.learn.processes import Processes
 
 OptimizerName = Literal["sgd", "adamw"]
@@ -41,6 +41,7 @@ class Plan:
     optimizer: OptimizerName
     lr: float
     loc_lr_scale: float
+    precision: Precision = "float32"
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -78,6 +79,7 @@ class Training:
         self.labels = torch.from_numpy(data.train_labels.astype("int64")).to(device)
         self.test = make_test(data, plan.distortion, device)
         self.net = build(plan.design, plan.seed).to(device)
+        self.net.precision = plan.precision
         self.parallel = self.processes.wrap(self.net)
         self.optimizer = _optimizer(plan, self.net)
         self.epoch = self.step = 0

@@ -1,11 +1,12 @@
 """An epoch of `stn train-mnist` beside an epoch the common way, on the same network, optimizer and machine.
 
-    python tests/benchmarks/train.py [--examples 12000] [--repeat 3] [--threads 2] [--distortion R|RTS] [--model st-cnn]
+    python tests/benchmarks/train.py [--examples 6000] [--repeat 3] [--threads 2] [--distortion R RTS]
+        [--model st-cnn st-fcn cnn fcn] [--net-size small|paper] [--precision auto|float32|bfloat16]
 
-The common way: a torch `Dataset` that turns (and for RTS scales and places) each digit as a PIL image, a `DataLoader`
-(in the main process, and with as many workers as threads), then
-forward, backward and step on each batch. Ours draws and samples a batch at a time. Both train; the ways alternate,
-and the table shows medians, spread, and the processor time of the main process with its workers.
+The common way: a torch `Dataset` that turns (and for RTS scales and places) each digit as a PIL image, a `DataLoader` in the
+main process or with two workers, and a plain float32 network in torch's default memory layout. Ours draws and samples a batch
+at a time and trains as `stn train-mnist` does by itself. Beside them the common network on batches made beforehand: what
+even a free data pipeline would leave it with. The ways alternate; the table shows medians, spread, and processor time.
 """
 
 import argparse
@@ -26,9 +27,11 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from stn_cli.learn.data import DataSet
 from stn_cli.learn.digits import make_digits
 from stn_cli.learn.distortions import SIZES
-from stn_cli.learn.experiment import Budget, Entry, plan
-from stn_cli.learn.networks import build
+from stn_cli.learn.experiment import Budget, Entry, plan, precision
+from stn_cli.learn.networks import MODELS, build
 from stn_cli.learn.training import Training
+
+CPU = torch.device("cpu")
 
 
 class PerSample(Dataset):
@@ -56,12 +59,19 @@ class PerSample(Dataset):
         return pixels, int(self.labels[index])
 
 
-def common(data: PerSample, net: nn.Module, batch: int, workers: int) -> None:
-    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
-    for images, labels in DataLoader(data, batch, shuffle=True, num_workers=workers):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(net(images).scores, labels).backward()
-        optimizer.step()
+class Common:
+    """The epoch as most people write it."""
+
+    def __init__(self, design, batches) -> None:
+        self.net = build(design, 1).to(memory_format=torch.contiguous_format)
+        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=1e-3)
+        self.batches = batches
+
+    def __call__(self) -> None:
+        for images, labels in self.batches:
+            self.optimizer.zero_grad()
+            nn.functional.cross_entropy(self.net(images).scores, labels).backward()
+            self.optimizer.step()
 
 
 def cpu() -> float:
@@ -70,30 +80,21 @@ def cpu() -> float:
     return used.user + used.system + used.children_user + used.children_system
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--examples", type=int, default=12_000)
-    options.add_argument("--repeat", type=int, default=3)
-    options.add_argument("--threads", type=int, default=2)
-    options.add_argument("--distortion", choices=["R", "RTS"], default="R")
-    options.add_argument("--model", choices=["cnn", "st-cnn"], default="st-cnn")
-    given = options.parse_args()
-    torch.set_num_threads(given.threads)
+def compare(model: str, distortion: str, given: argparse.Namespace) -> None:
     images, labels = make_digits(given.examples, 0)
     data = DataSet("digits", images, labels, images[:10], labels[:10])
-    entry = Entry(given.model, "affine" if given.model == "st-cnn" else None)
-    one = plan(entry, given.distortion, 1, Budget(epochs=10_000), given.examples)
-    training = Training(one, data, torch.device("cpu"))
-    samples = PerSample(images, labels, given.distortion)
-
-    def theirs(workers: int):
-        net = build(one.design, 1)
-        return lambda: common(samples, net, one.batch_size, workers)
-
+    entry = Entry(model, "affine" if model.startswith("st-") else None)
+    budget = Budget(given.net_size, epochs=10_000, precision=precision(given.precision, CPU))
+    one = plan(entry, distortion, 1, budget, given.examples)
+    training = Training(one, data, CPU)
+    samples = PerSample(images, labels, distortion)
     ways = {
-        "stn": lambda: training._epoch(None),
-        "DataLoader + PIL, main process": theirs(0),
-        f"DataLoader + PIL, {given.threads} workers": theirs(given.threads),
+        f"stn, {one.precision}": lambda: training._epoch(None),
+        "DataLoader + PIL": Common(one.design, DataLoader(samples, one.batch_size, shuffle=True)),
+        "DataLoader + PIL, 2 workers": Common(
+            one.design, DataLoader(samples, one.batch_size, shuffle=True, num_workers=2)
+        ),
+        "the same network, data for nothing": Common(one.design, list(DataLoader(samples, one.batch_size))),
     }
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for turn in range(given.repeat + 1):
@@ -102,16 +103,34 @@ def main() -> None:
             way()
             if turn:  # the first warms up
                 times[name].append((time.perf_counter() - start, cpu() - used))
-    print(f"{given.model}, {given.distortion} ({SIZES[given.distortion]} pixels), epoch of {given.examples}, "
+    print(f"\n{model}, {distortion} ({SIZES[distortion]} pixels), {given.net_size}, epoch of {given.examples}, "
           f"batch {one.batch_size}, {given.threads} threads, torch {torch.__version__}")  # fmt: skip
-    best = statistics.median(wall for wall, _ in times["stn"])
+    ours = next(iter(times.values()))
+    wall, work = (statistics.median(column) for column in zip(*ours, strict=True))
     for name, found in times.items():
-        walls = sorted(wall for wall, _ in found)
-        middle = statistics.median(walls)
-        work = statistics.median(used for _, used in found)
+        walls, works = (sorted(column) for column in zip(*found, strict=True))
+        middle, used = statistics.median(walls), statistics.median(works)
         print(
-            f"{name:32} {middle:7.2f} s  ({walls[0]:.2f} to {walls[-1]:.2f})  cpu {work:7.2f} s  {middle / best:5.2f} ×"
+            f"  {name:36} {middle:7.2f} s ({walls[0]:.2f} to {walls[-1]:.2f}) {middle / wall:5.2f} ×   "
+            f"cpu {used:7.2f} s {used / work:5.2f} ×",
+            flush=True,
         )
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--examples", type=int, default=6_000)
+    options.add_argument("--repeat", type=int, default=3)
+    options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--distortion", choices=["R", "RTS"], nargs="+", default=["R"])
+    options.add_argument("--model", choices=MODELS, nargs="+", default=["st-cnn"])
+    options.add_argument("--net-size", choices=["small", "paper"], default="small")
+    options.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="auto")
+    given = options.parse_args()
+    torch.set_num_threads(given.threads)
+    for distortion in given.distortion:
+        for model in given.model:
+            compare(model, distortion, given)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from stn_cli import Affine, SpatialTransformer, sample
+from stn_cli.core.families import make
 from stn_cli.core.transformer import ParallelTransformers
 from stn_cli.errors import StnError
 
@@ -33,6 +34,17 @@ def test_the_module_is_affine_grid_and_grid_sample():
     steps = module.steps(U)
     assert steps.theta.shape == (3, 6)
     torch.testing.assert_close(steps.V, sample(U, steps.grid))
+
+
+@pytest.mark.parametrize("family", ["affine", "projective", "tps"])
+def test_autocast_does_not_reach_the_grid(family):
+    """A bfloat16 grid would be off by a pixel and more at this width."""
+    U = torch.rand(1, 1, 4, 1920)
+    module = SpatialTransformer(Fixed(make(family).identity()), family)
+    with torch.autocast("cpu", torch.bfloat16):
+        steps = module.steps(U)
+    assert steps.grid.dtype == steps.V.dtype == torch.float32
+    torch.testing.assert_close(steps.V, U, atol=1e-3, rtol=0)
 
 
 def test_the_gradient_reaches_the_localisation_net():

@@ -6,6 +6,7 @@ from torch import nn
 
 from stn_cli.core.families import FAMILIES, make
 from stn_cli.core.localisation import Localisation, connected_localisation, convolutional_localisation
+from stn_cli.core.sampler import sample
 from stn_cli.errors import OptionError, StnError
 from stn_cli.learn.networks import BUDGET, MODELS, Network, build, count, design
 
@@ -92,3 +93,28 @@ def test_what_cannot_be_is_said():
         design("st-cnn", 28, st_size=8)
     with pytest.raises(StnError, match="at least 28×28"):
         convolutional_localisation(1, (26, 28), make("affine"))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_bfloat16_is_kept_away_from_theta_grid_and_scores(model):
+    net = build(design(model, 28, family="tps"), seed=0)
+    if net.localisation is not None:
+        nn.init.normal_(net.localisation.regression.weight, std=0.3)
+    images = torch.rand(16, 1, 28, 28)
+    dtypes = []
+    net.features[-1].register_forward_hook(lambda module, inputs, output: dtypes.append(output.dtype))
+    plain = net(images)
+    net.precision = "bfloat16"
+    seen = net(images)
+    assert dtypes == [torch.float32, torch.bfloat16]
+    assert seen.scores.dtype == torch.float32
+    assert 0 < (seen.scores - plain.scores).abs().max() < 0.03
+    if seen.theta is not None:
+        family = net.transformer.family
+        assert 0 < (seen.theta - plain.theta).abs().max() < 0.03
+        assert torch.equal(seen.grid, family.grid(seen.theta, (28, 28)))
+        assert torch.equal(seen.V, sample(images, seen.grid))
+        low = seen.theta.bfloat16().float()
+        assert not torch.equal(low, seen.theta)  # more than eight bits of it
+    sum(t.sum() for t in (seen.scores, seen.V) if t is not None).backward()
+    assert all(p.grad.dtype == torch.float32 for p in net.parameters() if p.grad is not None)

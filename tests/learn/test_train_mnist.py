@@ -8,13 +8,16 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 from stn_cli.cli import app
 from stn_cli.errors import OptionError, StnError
-from stn_cli.learn import experiment, paper, report
+from stn_cli.learn import checkpoint, experiment, paper, report
 from stn_cli.learn.experiment import Budget, Entry
+
+RUN = "R-st-cnn-affine-seed1"
 
 
 def run(*arguments, folder):
@@ -34,7 +37,7 @@ def test_a_run_leaves_everything_and_names_its_data(idx_folder, tmp_path):
     said = run("--out", out, "--seeds", "2", folder=idx_folder).output
     name = "mnist (not the published files)"
     assert name in said
-    for path in ("R-st-cnn-affine-seed1/model.safetensors", "R-st-cnn-affine-seed1/metrics.jsonl", "table.md",
+    for path in ("R-st-cnn-affine-seed1/model.safetensors", f"{RUN}/metrics.jsonl", "table.md",
                  "results.json", "curves.png", "panel.png", "training.gif"):  # fmt: skip
         assert str(out / path) in said.replace("\n", "")
         assert (out / path).stat().st_size > 0
@@ -143,6 +146,22 @@ def test_budgets():
     assert plan.lr == 0.01
 
 
+@pytest.mark.parametrize(("has", "found"), [(True, "bfloat16"), (False, "float32")])
+def test_auto_precision_asks_the_processor(monkeypatch, has, found):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has}, raising=False)
+    assert experiment.precision("auto", torch.device("cpu")) == found
+    assert experiment.precision("auto", torch.device("cuda")) == "float32"
+    assert experiment.precision("bfloat16", torch.device("cpu")) == "bfloat16"
+
+
+def test_the_precision_is_recorded_and_kept(idx_folder, tmp_path):
+    shown = run("--no-compare", "--out", tmp_path, "--precision", "bfloat16", folder=idx_folder)
+    assert "bfloat16" in shown.output
+    assert checkpoint.load(tmp_path / RUN / "model.safetensors").header["training"]["precision"] == "bfloat16"
+    with pytest.raises(OptionError, match="precision 'bfloat16', not 'float32'"):
+        run("--no-compare", "--out", tmp_path, "--precision", "float32", "--resume", folder=idx_folder)
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -150,7 +169,7 @@ def free_port():
 
 
 def metrics(folder):
-    lines = (folder / "R-st-cnn-affine-seed1/metrics.jsonl").read_text().splitlines()
+    lines = (folder / RUN / "metrics.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines][1:]
 
 
@@ -158,7 +177,7 @@ def test_two_processes_learn_what_one_does(idx_folder, tmp_path):
     """With SGD: Adam divides by the gradient's size, and so makes a difference of rounding large within a few steps."""
     arguments = ["-m", "stn_cli", "train-mnist", "--data", "mnist", "--distortion", "R",
                  "--data-dir", str(idx_folder), "--no-compare", "--epochs", "3", "--batch-size", "151",
-                 "--optimizer", "sgd", "--lr", "0.05"]  # fmt: skip
+                 "--optimizer", "sgd", "--lr", "0.05", "--precision", "float32"]  # fmt: skip
     launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(free_port())]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     for how, out in (([], "one"), (launcher, "two")):

@@ -41,8 +41,8 @@ def test_the_same_seed_gives_the_same_numbers(few, tmp_path, model, family, dist
     assert told(first)[1:] != told(other)[1:]
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_a_resumed_run_is_the_run(few, tmp_path, optimizer):
+@pytest.mark.parametrize(("optimizer", "precision"), [("adamw", "float32"), ("sgd", "float32"), ("adamw", "bfloat16")])
+def test_a_resumed_run_is_the_run(few, tmp_path, optimizer, precision):
     class InterruptError(Exception):
         pass
 
@@ -50,7 +50,7 @@ def test_a_resumed_run_is_the_run(few, tmp_path, optimizer):
         if record["epoch"] == 2:
             raise InterruptError
 
-    one = plan(optimizer=optimizer)
+    one = replace(plan(optimizer=optimizer), precision=precision)
     whole = runs.run(one, few, tmp_path / "whole", CPU)
     with pytest.raises(InterruptError):
         runs.run(one, few, tmp_path / "broken", CPU, on_epoch=stop)
