@@ -21,7 +21,7 @@ RANK = {
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 TORCH_AT_MODULE_LEVEL = {
-    *(f"core/{name}.py" for name in ("sampler", "backprop", "localisation", "transformer")),
+    *(f"core/{name}.py" for name in ("sampler", "backprop", "localisation", "transformer", "precision")),
     *(f"core/gradients/{path.name}" for path in (PACKAGE / "core" / "gradients").glob("*.py")),
     "engines/torch.py",
     "engines/cuda.py",
