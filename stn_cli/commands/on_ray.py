@@ -165,7 +165,9 @@ def _parts(ray: Any, plan: Plan, recipe: Recipe, workers: int) -> Any:
 
 def _absolute(where: ThetaOptions) -> ThetaOptions:
     """The files that it names, told so that another process in another folder finds them."""
-    paths = {f.name: value.absolute() for f in fields(where) if isinstance(value := getattr(where, f.name), Path)}
+    paths: dict[str, Any] = {
+        f.name: value.absolute() for f in fields(where) if isinstance(value := getattr(where, f.name), Path)
+    }
     if where.net is not None and Path(where.net).is_file():
         paths["net"] = str(Path(where.net).absolute())
     return replace(where, **paths)
