@@ -225,6 +225,13 @@ def packed(src, byte, offsets, stride, like, x, y):
     """
     a, b = pairs(src, byte, offsets, like)
     c, d = pairs(src, byte + stride, offsets, like)
+    even, odd = blended(a, b, c, d, x, y)
+    return even, odd, a & b & c & d, a | b | c | d
+
+
+@helper
+def blended(a, b, c, d, x, y):
+    """The fields of `packed` from four taps, one 8-bit pixel a word, and the fractions of 16.16 positions."""
     x, y = (x & 65535) | (x << 16), (y & 65535) | (y << 16)
     even = blend(
         blend((a << 8) & HIGH_BYTES, (b << 8) & HIGH_BYTES, x),
@@ -236,7 +243,53 @@ def packed(src, byte, offsets, stride, like, x, y):
         blend(c & HIGH_BYTES, d & HIGH_BYTES, x),
         y,
     )
-    return even, odd, a & b & c & d, a | b | c | d
+    return even, odd
+
+
+@apart
+def rim(src, height, width, fill, x, y, fx, fy, padding, corners):
+    """Bilinear samples of 8-bit pixels, some taps of which lie outside the image, as words; src of 4 to 2³¹ - 1 bytes."""
+    (left, left_in), (right, right_in) = fold(x, width, padding, corners), fold(x + 1, width, padding, corners)
+    (top, top_in), (bottom, bottom_in) = fold(y, height, padding, corners), fold(y + 1, height, padding, corners)
+    n = len(fill)
+    top, bottom, last = top * width, bottom * width, src.size - 4
+    a, b = pixel_word(src, (top + left) * n, last), pixel_word(src, (top + right) * n, last)
+    c, d = pixel_word(src, (bottom + left) * n, last), pixel_word(src, (bottom + right) * n, last)
+    if padding != BORDER and padding != REFLECTION:
+        outside = i32(constant_word(fill))
+        a, b = select(left_in & top_in, a, outside), select(right_in & top_in, b, outside)
+        c, d = select(left_in & bottom_in, c, outside), select(right_in & bottom_in, d, outside)
+    even, odd = blended(a, b, c, d, fraction(fx), fraction(fy))
+    return packed_word(even, odd)
+
+
+@helper
+def fraction(f):
+    """0 ≤ f ≤ 1 in 65536ths, below 65536: what float32 rounds up to 1 is less."""
+    f = to_int(f * np.float32(65536))
+    return select(f < 65536, f, i32(65535))
+
+
+@helper
+def pixel_word(src, offsets, last):
+    """Four bytes from each offset on, none beyond `last` + 3."""
+    safe = select(offsets < last, offsets, i32(last))
+    return gather_i32(src, 0, safe) >> ((offsets - safe) << 3)
+
+
+@helper
+def constant_word(fill):
+    n = len(fill)
+    return int(fill[0]) | (int(fill[1 % n]) << 8) | (int(fill[2 % n]) << 16) | (int(fill[3 % n]) << 24)
+
+
+@helper
+def whole_bytes(fill):
+    """Whether the constant outside can stand in a word."""
+    fits = True
+    for k in range(len(fill)):
+        fits = fits and 0 <= fill[k] <= 255 and fill[k] == np.floor(fill[k])
+    return fits
 
 
 @helper

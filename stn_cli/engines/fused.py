@@ -4,7 +4,7 @@ import numpy as np
 from numba.core import types
 from numba.extending import overload
 
-from stn_cli.engines.blocks import add, constant, far, near, packed, packed_floats
+from stn_cli.engines.blocks import add, constant, far, fraction, near, packed, packed_floats, rim, whole_bytes
 from stn_cli.engines.codes import AFFINE, BICUBIC, BILINEAR, FILL, LANES, NEAREST, OFF, PROJECTIVE, TABLE, ZEROS
 from stn_cli.engines.inner import (
     affine_inner,
@@ -31,6 +31,7 @@ from stn_cli.engines.simd import (
     f32,
     floor,
     largest,
+    prefetch,
     select,
     some,
     store_bytes,
@@ -38,7 +39,21 @@ from stn_cli.engines.simd import (
     to_int,
 )
 
+FAR_APART = (
+    16 << 20
+)  # bytes of an image whose rows lie too far apart for the processor to fetch by itself what comes next
+AHEAD = 12  # rows
 TILE = 256  # columns of output worked through before the next: what their rows read stays in the first-level cache
+
+
+@helper
+def ahead(src, width, n, m, column, row):
+    """Have what an affine or projective block will read brought near."""
+    x, y, w = m[0] * column + m[1] * row + m[2], m[3] * column + m[4] * row + m[5], m[6] * column + m[7] * row + m[8]
+    over = 1 / w if abs(w) > 1e-6 else 0.0
+    for lane in range(0, LANES, 4):
+        X, Y = (x + m[0] * lane) * over, (y + m[3] * lane) * over
+        prefetch(src, (int(Y) * width + int(X)) * n)
 
 
 def finish(out, index, total, like):
@@ -112,7 +127,7 @@ def taps(src, height, width, fill, alpha, kind, padding, corners, low, x, y, fx,
     if every(below(x + first, width - count + 1) & below(y + first, low - count + 1)):
         if is_bytes(src) and kind == BILINEAR and len(alpha) == 0 and len(fill) != 2:
             stride = width * len(fill)
-            wx, wy = to_int(fx * np.float32(65536)), to_int(fy * np.float32(65536))
+            wx, wy = fraction(fx), fraction(fy)
             even, odd, _, _ = packed(src, 0, y * stride + x * len(fill), stride, fill, wx, wy)
             return packed_floats(even, odd)
         return near(src, width, fill, x, y, fx, fy, kind, first, count, alpha)
@@ -173,6 +188,8 @@ def warp_rows(
     low = height if size % 4 == 0 else height - 1
     if width * size < 4 or src.size * src.itemsize >= 1 << 31:
         low = 0
+    in_words = kind == BILINEAR and len(alpha) == 0 and antialias == OFF and low > 0 and whole_bytes(fill)
+    far_apart = src.size * src.itemsize > FAR_APART
     steps, step_x, step_y = lane_steps(matrix), fixed(matrix[0]), fixed(matrix[3])
     row_x, row_y = step_x, step_y
     constant_outside = padding in (ZEROS, FILL) and mode != TABLE and antialias == OFF
@@ -200,6 +217,8 @@ def warp_rows(
                     column += LANES
                     continue
                 if inner[0] <= column and column + LANES <= inner[1]:
+                    if far_apart:
+                        ahead(src, width, n, matrix, column, row + AHEAD)
                     if mode == AFFINE:
                         calm = True
                         X, Y, px, py = affine_inner(row_x + column * step_x, row_y + column * step_y, steps)
@@ -231,6 +250,10 @@ def warp_rows(
                         column += LANES
                         continue
                 ix, iy, fx, fy = split(X, Y, x, y, kind)
+                if is_bytes(src) and n != 2 and in_words:
+                    store_bytes(out, index, rim(src, height, width, fill, ix, iy, fx, fy, padding, corners), fill)
+                    column += LANES
+                    continue
                 total = taps(src, height, width, fill, alpha, kind, padding, corners, low, ix, iy, fx, fy)
                 finish(out, index, divided(total, out, fill) if len(alpha) else total, fill)
                 column += LANES

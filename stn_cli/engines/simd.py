@@ -363,6 +363,22 @@ def store_points(typingctx, table, index, x, y):
 
 
 @intrinsic
+def prefetch(typingctx, array, byte):
+    """Have the cache line of `byte` brought near; any address will do."""
+
+    def lower(context, builder, sig, args):
+        kind = ir.FunctionType(ir.VoidType(), [_I8.as_pointer(), _I32, _I32, _I32])
+        function = builder.module.globals.get("llvm.prefetch.p0") or ir.Function(
+            builder.module, kind, "llvm.prefetch.p0"
+        )
+        start = _address(context, builder, sig.args[0], args[0], args[1])
+        builder.call(function, [start, *(ir.Constant(_I32, v) for v in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), lower
+
+
+@intrinsic
 def copy_block(typingctx, src, read, out, write):
     """Sixteen bytes of `src` from byte `read` on into `out` at byte `write`."""
 

@@ -1,5 +1,6 @@
 """Every family through the CPU engine; grids from a lattice; strips, batches and sizes that are awkward."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -116,3 +117,25 @@ def test_opaque_and_clear_alpha_take_the_short_way_to_the_same_picture():
     result = ENGINE.warp(image, map_, (80, 75), OFF, alpha=True)
     expected = reference.warp(image, reference.input_points(map_, (90, 70), (80, 75)), OFF, alpha=True)
     assert reference.difference(result, expected) <= 1
+
+
+@pytest.mark.parametrize("last_row", [(0, 0, 1), (0.2, -0.1, 1)])
+def test_a_large_image_is_what_opencv_makes_of_it(last_row):
+    """Large enough that what comes next is fetched ahead."""
+    size = (2400, 2450)
+    image = noise(size)
+    map_ = Transformation.from_matrix(np.array([[1.1, 0.4, 0.1], [-0.5, 0.9, 0], last_row]))
+    matrix = map_.pixel_matrix(size, size)
+    expected = cv2.warpPerspective(image, matrix, size[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    result = ENGINE.warp(image, map_, size, Sampling(antialias="off"))
+    assert np.abs(result.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+def test_just_left_of_a_pixel_is_that_pixel(padding):
+    """float32 rounds what is a billionth short of a whole to a whole."""
+    image = noise((40, 50))
+    for nudge in (-1e-9, 1e-9):
+        map_ = Transformation(make("tps", shape=(3, 3)), np.array(make("tps", shape=(3, 3)).identity()) + nudge)
+        for made in (map_, Transformation(make("translation"), np.full(2, nudge))):
+            np.testing.assert_array_equal(ENGINE.warp(image, made, (40, 50), Sampling(padding=padding)), image)
