@@ -54,3 +54,12 @@ def test_given_theta_starts_without_torch(arguments, tmp_path):
     code, modules = modules_after([word.replace("OUT", str(tmp_path)) for word in arguments])
     assert code == 0
     assert "torch" not in modules
+
+
+def test_a_jpeg_is_warped_without_pillow(tmp_path):
+    code, modules = modules_after(
+        ["warp", "samples/images/page.jpg", "--rotate", "3", "--out", str(tmp_path / "page.jpg")]
+    )
+    assert code == 0
+    assert "PIL" not in modules
+    assert "tifffile" not in modules

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
-from PIL import ImageColor
 
 from stn_cli.errors import OptionError
 from stn_cli.folders.picture import Frame
@@ -86,6 +85,8 @@ def parse(text: str) -> Colour:
         numbers = ()
     if numbers and all(isfinite(v) for v in numbers):
         return Colour(text, numbers=numbers)
+    from PIL import ImageColor
+
     try:
         found = ImageColor.getrgb(text)
     except ValueError:

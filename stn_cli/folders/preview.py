@@ -1,7 +1,6 @@
 """Any frame as eight-bit grey, RGB or RGBA: for contact sheets, overlays and nets, never for a file that is kept."""
 
 import numpy as np
-from PIL import Image
 
 from stn_cli.folders.picture import Frame
 
@@ -17,6 +16,8 @@ def preview(frame: Frame) -> np.ndarray:
         low, high = min(float(finite.min()), 0.0), max(float(finite.max()), 1e-30)
         pixels = ((finite - low) * (255 / (high - low)) + 0.5).astype(np.uint8)
     if frame.mode == "CMYK":
+        from PIL import Image
+
         return np.asarray(Image.fromarray(np.ascontiguousarray(pixels[..., :4]), "CMYK").convert("RGB"))
     colours = 3 if frame.mode == "RGB" else 1
     return np.ascontiguousarray(pixels[..., : colours + frame.alpha])

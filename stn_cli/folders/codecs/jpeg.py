@@ -6,7 +6,6 @@ from typing import BinaryIO
 import numpy as np
 import simplejpeg
 
-from stn_cli.folders.codecs import pillow
 from stn_cli.folders.codecs.base import CodecError, Reading, exif_for, stand_up, take_exif
 from stn_cli.folders.codecs.jpeg_segments import EXIF, XMP, Segments, parse, profile_segments, segment
 from stn_cli.folders.picture import Frame, Metadata, Picture
@@ -35,7 +34,7 @@ def read(data: bytes, reading: Reading) -> Picture:
 
 def _decode(data: bytes, header: Segments, turn: int, reading: Reading) -> Frame:
     if header.components not in (1, 3):
-        return pillow.decode_still(data, "JPEG")
+        return _by_pillow(data)
     height, width = header.size
     reduced = reading.shrink((width, height) if turn >= 5 else (height, width)) if reading.shrink else 1
     colours, mode = ("GRAY", "L") if header.components == 1 else ("RGB", "RGB")
@@ -44,8 +43,14 @@ def _decode(data: bytes, header: Segments, turn: int, reading: Reading) -> Frame
         pixels = simplejpeg.decode_jpeg(data, colours, min_height=least[0], min_width=least[1])
     except ValueError:
         # Stray bytes are forgiven, missing ones are not: Pillow draws that line.
-        return replace(pillow.decode_still(data, "JPEG"), full_size=header.size)
+        return replace(_by_pillow(data), full_size=header.size)
     return Frame(pixels, mode, reduced=reduced if pixels.shape[:2] != header.size else 1, full_size=header.size)
+
+
+def _by_pillow(data: bytes) -> Frame:
+    from stn_cli.folders.codecs import pillow  # here: importing PIL costs what fifteen small JPEGs do
+
+    return pillow.decode_still(data, "JPEG")
 
 
 def write(picture: Picture, file: BinaryIO, quality: int | None) -> None:
@@ -57,6 +62,8 @@ def write(picture: Picture, file: BinaryIO, quality: int | None) -> None:
     quality = QUALITY if quality is None else quality
     chroma = str(picture.coding.get("subsampling", "444" if quality >= 90 else "420"))
     if frame.mode == "CMYK":
+        from stn_cli.folders.codecs import pillow
+
         coded = pillow.encode_still(frame, "JPEG", quality=quality, subsampling=0 if chroma == "444" else 2)
     elif frame.mode == "L":
         coded = simplejpeg.encode_jpeg(frame.pixels, quality, "GRAY", "Gray", fastdct=False)

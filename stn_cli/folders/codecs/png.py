@@ -13,7 +13,6 @@ import imagecodecs
 import numpy as np
 from isal import isal_zlib
 
-from stn_cli.folders.codecs import pillow
 from stn_cli.folders.codecs.base import CodecError, Reading, exif_for, stand_up, take_exif
 from stn_cli.folders.codecs.png_chunks import SIGNATURE, Chunks, bare, check_amount, chunk, metadata_chunks, parse
 from stn_cli.folders.picture import Frame, Metadata, Picture
@@ -36,6 +35,8 @@ def read(data: bytes, reading: Reading) -> Picture:
     if header.frames > 1:
         if header.bits == 16:
             raise CodecError("an animated PNG with 16 bits a sample, which stn cannot keep")
+        from stn_cli.folders.codecs import pillow
+
         moving = pillow.read_animation(data, "PNG", reading)
         frames = tuple(stand_up(frame, turn) for frame in moving.frames)
         return replace(moving, frames=frames, format="png", metadata=metadata, loop=header.plays, notes=notes)
@@ -48,6 +49,8 @@ def _decode(data: bytes, header: Chunks, reading: Reading) -> Frame:
     if header.colour == _PALETTE and not header.palette:
         raise CodecError("the PNG file lacks its palette")
     if header.colour == _PALETTE or header.bits < 8:
+        from stn_cli.folders.codecs import pillow
+
         frame = pillow.decode_still(data, "PNG")
         return frame if reading.indices else frame.expanded()
     pixels = _channels(data, header)
@@ -62,6 +65,8 @@ def _channels(data: bytes, header: Chunks) -> np.ndarray:
     """(H, W, C) uint8 or uint16. libspng is silent and quick but does not know every layout."""
     channels = _CHANNELS[header.colour]
     if header.bits == 8 and channels == 2:
+        from stn_cli.folders.codecs import pillow
+
         return pillow.decode_still(data, "PNG").pixels
     if header.bits == 8:
         pixels = imagecodecs.spng_decode(bare(data, header))
