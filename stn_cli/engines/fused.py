@@ -47,13 +47,13 @@ TILE = 256  # columns of output worked through before the next: what their rows 
 
 
 @helper
-def ahead(src, width, n, m, column, row):
+def ahead(src, stride, size, m, column, row):
     """Have what an affine or projective block will read brought near."""
     x, y, w = m[0] * column + m[1] * row + m[2], m[3] * column + m[4] * row + m[5], m[6] * column + m[7] * row + m[8]
     over = 1 / w if abs(w) > 1e-6 else 0.0
     for lane in range(0, LANES, 4):
         X, Y = (x + m[0] * lane) * over, (y + m[3] * lane) * over
-        prefetch(src, (int(Y) * width + int(X)) * n)
+        prefetch(src, int(Y) * stride + int(X) * size)
 
 
 def finish(out, index, total, like):
@@ -216,9 +216,9 @@ def warp_rows(
                     finish(out, index, outside, fill)
                     column += LANES
                     continue
+                if far_apart and mode != TABLE:
+                    ahead(src, width * size, size, matrix, column, row + AHEAD)
                 if inner[0] <= column and column + LANES <= inner[1]:
-                    if far_apart:
-                        ahead(src, width, n, matrix, column, row + AHEAD)
                     if mode == AFFINE:
                         calm = True
                         X, Y, px, py = affine_inner(row_x + column * step_x, row_y + column * step_y, steps)

@@ -22,7 +22,6 @@ from stn_cli.engines.simd import (
 )
 
 MARGIN = 1e-3  # pixels inside the image that are left to the careful way: more than any rounding
-FLAT = 8e-4  # the relative change of w from pixel to pixel up to which a series stands for its reciprocal
 STEEPEST = 2000.0  # input pixels an output pixel: sixteen of them must fit 16.16
 
 
@@ -99,11 +98,7 @@ def projective_inner(m, column, row):
     x, y = (m[0] * column + m[1] * row + m[2]) * over, (m[3] * column + m[4] * row + m[5]) * over
     X, Y = np.floor(x), np.floor(y)
     lane = to_float(lanes())
-    t = lane * f32(m[6] * over)
-    if abs(m[6] * over) < FLAT:  # 1 / (1 + t) without a division, to t⁴ < 3e-8
-        scale = fma(t, fma(t, fma(t, f32(-65536.0), f32(65536.0)), f32(-65536.0)), f32(65536.0))
-    else:
-        scale = f32(65536.0) / (t + 1.0)
+    scale = f32(65536.0) / fma(lane, f32(m[6] * over), f32(1.0))
     px = fma(lane, f32((m[0] - X * m[6]) * over), f32(x - X)) * scale
     py = fma(lane, f32((m[3] - Y * m[6]) * over), f32(y - Y)) * scale
     ratio = last * over
