@@ -212,4 +212,5 @@ class _Actor:
 
         engine, _ = choose(self._recipe.device)
         engine, self._waiting = gathering(engine, self._recipe.batch_size)
-        return Warper(source(self._recipe.where), engine, self._recipe.how, self._recipe.size)
+        recipe = self._recipe
+        return Warper(source(recipe.where), engine, recipe.how, recipe.size, recipe.max_pixels)

@@ -195,7 +195,9 @@ def warp(
 
     device_engine, why = choose(device, (job.source for job in plan.jobs))
     device_engine, waiting = gathering(device_engine, batch_size)
-    warper = Warper(source, device_engine, how, size, max_pixels or MAX_PIXELS)
+    # one picture for many workers: they share its rows
+    threads = max(1, (jobs or cpus()) // max(len(plan.jobs), 1)) if device_engine.name == "cpu" else 1
+    warper = Warper(source, device_engine, how, size, max_pixels or MAX_PIXELS, plan.format, threads)
     sheet = _Sheet(contact_sheet, plan, existing) if contact_sheet is not None else None
     from stn_cli.commands.progress import progress
 

@@ -23,13 +23,18 @@ __all__ = ["MAX_PIXELS", "CodecError", "Reading", "content", "decode", "encode",
 
 # A picture's pixels take at most 8 bytes each; a file much larger than that is not what it says.
 _ALLOWANCE = 64 << 20
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_LARGE = 128 << 20  # bytes of a file
 
 
 def read(path: Path, reading: Reading | None = None) -> Picture:
     """Decode the file at `path`, upright. Raises `FileError` with the reason, for anything that can be wrong with it."""
     reading = reading or Reading()
     try:
-        return decode(content(path, reading), reading)
+        size = _size(path, reading)
+        if size > _LARGE and (large := _large_tiff(path, reading)):
+            return large
+        return decode(_bytes(path, size), reading)
     except FileError:
         raise
     except Exception as error:  # hostile bytes make foreign decoders raise anything; whatever it is, it is this file's
@@ -94,25 +99,42 @@ def _unknown(error: BaseException) -> bool:
 
 def content(path: Path, reading: Reading) -> bytes:
     """The bytes of the file at `path`. Raises `CodecError` and `OSError`: half of `read`."""
-    most = 8 * reading.max_pixels + _ALLOWANCE
+    return _bytes(path, _size(path, reading))
+
+
+def _size(path: Path, reading: Reading) -> int:
     # A FIFO or a device would block or never end: look before opening.
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise CodecError("is a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
-    if status.st_size > most:
+    if status.st_size > 8 * reading.max_pixels + _ALLOWANCE:
         raise CodecError(f"{status.st_size} bytes are more than --max-pixels allows")
-    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    return status.st_size
+
+
+def _bytes(path: Path, size: int) -> bytes:
     # Without a file object: each of its calls to the system lets another worker have the interpreter.
-    descriptor = os.open(path, flags)
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
     try:
-        data = os.read(descriptor, status.st_size + 1)
-        while len(data) < status.st_size and (more := os.read(descriptor, status.st_size - len(data))):
+        data = os.read(descriptor, size + 1)
+        while len(data) < size and (more := os.read(descriptor, size - len(data))):
             data += more
     finally:
         os.close(descriptor)
     if not data:
         raise CodecError("the file is empty")
     return data
+
+
+def _large_tiff(path: Path, reading: Reading) -> Picture | None:
+    """A TIFF read from its file strip by strip, so that it is not in memory beside its pixels; None for other formats."""
+    with path.open("rb") as file:
+        if file.read(4) not in _TIFF:
+            return None
+        from stn_cli.folders.codecs import tiff
+
+        file.seek(0)
+        return tiff.read_file(file, reading)
 
 
 def decode(data: bytes, reading: Reading) -> Picture:
@@ -131,7 +153,7 @@ def _decoder(data: bytes) -> Callable[[bytes, Reading], Picture]:
         from stn_cli.folders.codecs import png
 
         return png.read
-    if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+    if data[:4] in _TIFF:
         from stn_cli.folders.codecs import tiff
 
         return tiff.read

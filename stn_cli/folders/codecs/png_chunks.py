@@ -27,7 +27,7 @@ class Chunks:
     frames: int = 1
     plays: int | None = None
     interlaced: bool = False
-    pixels: list[bytes] = field(default_factory=list)
+    pixels: list[memoryview] = field(default_factory=list)
     palette: bool = False
     transparency: bytes | None = None
     exif: bytes | None = None
@@ -52,10 +52,10 @@ def parse(data: bytes) -> Chunks:
         kind = data[at + 4 : at + 8]
         if kind == b"IEND" or at + 12 + length > len(data):
             break
-        whole = data[at : at + 12 + length]
         if kind == b"IDAT":
-            found.pixels.append(whole)
+            found.pixels.append(memoryview(data)[at : at + 12 + length])
         else:
+            whole = data[at : at + 12 + length]
             if zlib.crc32(whole[4:-4]) != int.from_bytes(whole[-4:], "big"):
                 found.notes.append(f"its damaged {kind.decode('latin-1')!r} chunk was left behind")
             else:

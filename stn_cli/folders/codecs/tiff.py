@@ -1,6 +1,7 @@
 """TIFF through tifffile and imagecodecs: 1-bit to float32, grey to CMYK with alpha, every page, lossless coding kept."""
 
 import logging
+from collections.abc import Iterator
 from io import BytesIO
 from math import prod
 from typing import Any, BinaryIO
@@ -28,17 +29,23 @@ _LOSSLESS = {
 }
 # It reports damage by logging; what matters is refused, and stderr has one line a file.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
+_STRIP = 1 << 18  # bytes of pixels in a strip
 _REDUCED = 1  # NewSubfileType: a thumbnail or a level of a pyramid
 _PHOTOMETRIC = {"1": "minisblack", "L": "minisblack", "P": "palette", "RGB": "rgb", "CMYK": "separated"}
 
 
 def read(data: bytes, reading: Reading) -> Picture:
     """Decode all full-size pages. Raises `CodecError`."""
-    with tifffile.TiffFile(BytesIO(data)) as file:
+    return read_file(BytesIO(data), reading)
+
+
+def read_file(stream: BinaryIO, reading: Reading) -> Picture:
+    """The same from an open file, of which no more is in memory at once than a strip."""
+    with tifffile.TiffFile(stream) as file:  # pyright: ignore[reportArgumentType]
         pages, notes = _pages(file)
         _check(pages, reading)
         frames = tuple(_frame(page, reading.indices) for page in pages)
-        metadata = _metadata(pages[0], data)
+        metadata = _metadata(pages[0], stream)
         first = pages[0]
         coding = {
             "compression": _LOSSLESS.get(int(first.compression), "adobe_deflate"),
@@ -151,12 +158,12 @@ def _inverted(pixels: np.ndarray, bits: int) -> np.ndarray:
     return pixels.dtype.type(2**bits - 1) - pixels
 
 
-def _metadata(page: TiffPage, data: bytes) -> Metadata:
+def _metadata(page: TiffPage, stream: BinaryIO) -> Metadata:
     value = page.tags.valueof
     icc, xmp = value(34675), value(700)
     return Metadata(
         bytes(icc) if icc else None,
-        tiff_exif.block(data),
+        tiff_exif.block(stream),
         upright_xmp(bytes(xmp)) if xmp else None,
         _dpi(value(282), value(283), value(296, 2)),
     )
@@ -188,9 +195,6 @@ def write(picture: Picture, file: BinaryIO) -> None:
 
 def _write_page(out: tifffile.TiffWriter, frame: Frame, metadata: Metadata, coding: dict, tags: list) -> None:
     compression = coding.get("compression", "adobe_deflate")
-    pixels = np.ascontiguousarray(frame.pixels[:])
-    if frame.mode == "1":
-        pixels = pixels.astype(bool)
     options: dict[str, Any] = {}
     if frame.extra:
         options["extrasamples"] = [{"unspecified": 0, "premultiplied": 1, "alpha": 2}[frame.extra]]
@@ -203,10 +207,22 @@ def _write_page(out: tifffile.TiffWriter, frame: Frame, metadata: Metadata, codi
     predicted = compression is not None and compression != "packbits" and not frame.indexed
     if predicted and coding.get("predictor", True):
         options["predictor"] = True
+    height, width, channels = frame.pixels.shape
+    if frame.mode == "1":  # packed by tifffile, whole
+        pixels = np.ascontiguousarray(frame.pixels[:]).astype(bool)
+        content: dict[str, Any] = {"data": pixels if channels > 1 else pixels[..., 0]}
+    else:
+        rows = max(_STRIP // max(width * channels * frame.pixels.dtype.itemsize, 1), 1)
+        content = {
+            "data": _coded(frame.pixels, rows, out.tiff.byteorder, compression, "predictor" in options),
+            "shape": (height, width, channels) if channels > 1 else (height, width),
+            "dtype": frame.pixels.dtype,
+            "rowsperstrip": rows,
+        }
     out.write(
-        pixels if pixels.shape[2] > 1 else pixels[..., 0],
+        **content,
         photometric=_PHOTOMETRIC[frame.mode],
-        planarconfig="contig" if pixels.shape[2] > 1 else None,
+        planarconfig="contig" if channels > 1 else None,
         compression=compression,
         maxworkers=1,
         metadata=None,
@@ -216,3 +232,15 @@ def _write_page(out: tifffile.TiffWriter, frame: Frame, metadata: Metadata, codi
         contiguous=False,
         **options,
     )
+
+
+def _coded(pixels: np.ndarray, rows: int, order: str, compression: str | None, predicted: bool) -> Iterator[bytes]:
+    """The strips of a page as they lie in the file: only one is in memory at a time."""
+    code = tifffile.TIFF.COMPRESSORS[tifffile.COMPRESSION[(compression or "none").upper()]]
+    floats = pixels.dtype.kind == "f"
+    predict = tifffile.TIFF.PREDICTORS[3 if floats else 2]
+    for top in range(0, pixels.shape[0], rows):
+        strip = np.ascontiguousarray(pixels[top : top + rows], pixels.dtype.newbyteorder(order))
+        strip = predict(strip, axis=-2) if predicted else strip
+        options = {"axis": -2} if compression == "packbits" else {}
+        yield strip.tobytes() if compression is None else code(strip, **options)

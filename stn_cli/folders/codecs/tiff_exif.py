@@ -1,7 +1,6 @@
 """EXIF in TIFF files: there it is no block of its own, but tags among the others and directories they point to."""
 
 import struct
-from io import BytesIO
 from typing import Any, BinaryIO
 
 from PIL import Image
@@ -15,27 +14,28 @@ _WORDS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298, 0x9C9B, 0x9C9C
 _HEAD = {"<": b"II*\0\0\0\0\0", ">": b"MM\0*\0\0\0\0"}
 
 
-def block(data: bytes) -> bytes | None:
+def block(file: BinaryIO) -> bytes | None:
     """The EXIF of a TIFF file as a block that other formats carry; None where there is none or it is broken."""
     try:
-        first = _directory(data, None)
+        first = _directory(file, None)
         kept = Image.Exif()
         for tag in _WORDS:
             if tag in first:
                 kept[tag] = first[tag]
         for tag in (_EXIF, _GPS):
             if isinstance(first.get(tag), int):
-                kept.get_ifd(tag).update(_directory(data, first[tag]))
+                kept.get_ifd(tag).update(_directory(file, first[tag]))
         packed = kept.tobytes().removeprefix(b"Exif\0\0")
     except Exception:  # hostile bytes in a foreign parser: without EXIF the picture is still whole
         return None
     return packed if 14 < len(packed) <= MAX_METADATA else None
 
 
-def _directory(data: bytes, offset: int | None) -> dict[int, Any]:
+def _directory(file: BinaryIO, offset: int | None) -> dict[int, Any]:
     """The tags of the directory at `offset`, or of the first one."""
-    file = BytesIO(data)
-    found = ImageFileDirectory_v2(data[:16] if 43 in data[2:4] else data[:8])
+    file.seek(0)
+    head = file.read(16)
+    found = ImageFileDirectory_v2(head if 43 in head[2:4] else head[:8])
     file.seek(found.next if offset is None else offset)
     found.load(file)
     return dict(found)
