@@ -139,3 +139,21 @@ def test_just_left_of_a_pixel_is_that_pixel(padding):
         map_ = Transformation(make("tps", shape=(3, 3)), np.array(make("tps", shape=(3, 3)).identity()) + nudge)
         for made in (map_, Transformation(make("translation"), np.full(2, nudge))):
             np.testing.assert_array_equal(ENGINE.warp(image, made, (40, 50), Sampling(padding=padding)), image)
+
+
+@pytest.mark.parametrize("size", [(3, 70001), (70001, 3)])
+@pytest.mark.parametrize("name", ["translation", "projective", "tps"])
+def test_sides_beyond_16_bits(size, name):
+    """A quarter of a pixel along the long side, to the last pixel: OpenCV's remap ends at 32,767."""
+    image = noise(size, 3)
+    family = make(name, **({"shape": (3, 3)} if name == "tps" else {}))
+    along = np.array([0.5 / size[1], 0.0]) if size[1] > size[0] else np.array([0.0, 0.5 / size[0]])
+    theta = np.array(family.identity(), dtype=float)
+    if name == "projective":
+        theta[[2, 5]] += along
+    else:
+        theta += np.tile(along, family.size // 2)
+    result = ENGINE.warp(image, Transformation(family, theta), size, OFF)
+    axis = int(size[1] > size[0])
+    after = np.concatenate([image, image.take([-1], axis)], axis).take(range(1, max(size) + 1), axis)
+    assert reference.difference(result, 0.75 * image + 0.25 * after) <= 0.6
