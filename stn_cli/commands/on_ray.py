@@ -37,6 +37,7 @@ class Recipe:
     max_pixels: int
     quality: int | None
     background: tuple[int, int, int] | None
+    timeout: float
 
 
 def run_on_ray(
@@ -199,6 +200,7 @@ class _Actor:
                 quality=recipe.quality,
                 background=recipe.background,
                 workers=1 + self._waiting,
+                timeout=recipe.timeout,
             )
         except FileError as error:
             return StnError(str(error))

@@ -188,7 +188,9 @@ def warp(
     if engine == "ray":
         from stn_cli.commands.on_ray import Recipe
 
-        recipe = Recipe(where, how, size, device, batch_size, max_pixels or MAX_PIXELS, settled, background)
+        recipe = Recipe(
+            where, how, size, device, batch_size, max_pixels or MAX_PIXELS, settled, background, timeout or TIMEOUT
+        )
         _on_ray(plan, recipe, address, jobs, json)
         return
     from stn_cli.engines import choose, gathering
