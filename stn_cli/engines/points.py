@@ -58,9 +58,11 @@ def _spline(transformation: Transformation, frame: np.ndarray, rows: np.ndarray,
     points = np.zeros((count + LANES, 2))
     points[:count, 0].reshape(shape)[...] = columns
     points[:count, 1].reshape(shape)[...] = rows
-    controls = np.array(transformation.family.control_points, dtype=np.float64)
+    family = transformation.family
+    assert isinstance(family, ThinPlateSpline)
+    controls = np.array(family.control_points, dtype=np.float64)
     moved = transformation.theta.reshape(-1, 2) - controls
-    coefficients = np.ascontiguousarray(transformation.family.solution() @ moved)
+    coefficients = np.ascontiguousarray(family.solution() @ moved)
     native.load("spline")(
         points.ctypes.data, count, frame.ctypes.data, controls.ctypes.data, len(controls), coefficients.ctypes.data,
         points.ctypes.data,

@@ -234,7 +234,7 @@ def _write_page(out: tifffile.TiffWriter, frame: Frame, metadata: Metadata, codi
     )
 
 
-def _coded(pixels: np.ndarray, rows: int, order: str, compression: str | None, predicted: bool) -> Iterator[bytes]:
+def _coded(pixels: np.ndarray, rows: int, order: Any, compression: str | None, predicted: bool) -> Iterator[bytes]:
     """The strips of a page as they lie in the file: only one is in memory at a time."""
     code = tifffile.TIFF.COMPRESSORS[tifffile.COMPRESSION[(compression or "none").upper()]]
     floats = pixels.dtype.kind == "f"
