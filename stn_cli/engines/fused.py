@@ -194,6 +194,9 @@ def warp_rows(
     row_x, row_y = step_x, step_y
     constant_outside = padding in (ZEROS, FILL) and mode != TABLE and antialias == OFF
     zero = f32(0.0)
+    footprint = (zero, zero, zero, zero, zero, zero)
+    if mode == AFFINE and antialias != OFF:  # the same everywhere
+        footprint = footprints(mode, matrix, table, out_height, out_width, first_row, 0, 0, antialias)
     outside = add((zero, zero, zero, zero), f32(1.0), constant(fill), fill, alpha)
     outside = divided(outside, out, fill) if len(alpha) else outside
     for tile in range(0, out_width, TILE):
@@ -239,9 +242,10 @@ def warp_rows(
                             column += LANES
                             continue
                 if antialias != OFF:
-                    footprint = footprints(
-                        mode, matrix, table, out_height, out_width, first_row, column, row, antialias
-                    )
+                    if mode != AFFINE:
+                        footprint = footprints(
+                            mode, matrix, table, out_height, out_width, first_row, column, row, antialias
+                        )
                     if largest(to_int(footprint[4] * footprint[5])) > 1:
                         total = averaged(
                             src, height, width, fill, alpha, kind, padding, corners, low, X, Y, x, y, footprint
