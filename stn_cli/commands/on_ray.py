@@ -20,6 +20,7 @@ from stn_cli.errors import FileError, MissingError, OptionError, StnError
 from stn_cli.folders.manifest import Journal
 from stn_cli.folders.pipeline import Interrupted, Results, run
 from stn_cli.folders.plan import Job, Plan
+from stn_cli.folders.remote import on_disk
 
 # Each part ends with a merge of the manifest: enough parts to share the work evenly and to show how far it is, no more.
 _PARTS_A_WORKER = 8
@@ -57,7 +58,7 @@ def run_on_ray(
         _knock(address)
     ray = _ray()
     started = time.monotonic()
-    journal = Journal(plan.manifest) if plan.manifest else None  # an alien manifest is told before Ray starts
+    journal = Journal(on_disk(plan.manifest)) if plan.manifest else None  # an alien manifest is told before Ray starts
     results = Results(skipped=list(plan.skipped))
     logging.disable(logging.CRITICAL)  # Ray logs pages where a line is wanted
     try:
@@ -142,9 +143,11 @@ def _parts(ray: Any, plan: Plan, recipe: Recipe, workers: int) -> Any:
     """Yields the `Results` of each part, in order of completion. Raises what an actor could not do at all."""
     if not plan.jobs:
         return
-    jobs = tuple(replace(job, source=job.source.absolute(), target=job.target.absolute()) for job in plan.jobs)
+    jobs = tuple(
+        replace(job, source=on_disk(job.source).absolute(), target=on_disk(job.target).absolute()) for job in plan.jobs
+    )
     count = min(len(jobs), _PARTS_A_WORKER * workers)
-    bare = replace(plan, jobs=(), skipped=(), folder=plan.folder.absolute())
+    bare = replace(plan, jobs=(), skipped=(), folder=on_disk(plan.folder).absolute())
     # pickled here: Arrow has no room for names that are no valid UTF-8
     rows = [{"jobs": pickle.dumps(jobs[number::count])} for number in range(count)]
     made = ray.data.from_items(rows, override_num_blocks=count).map_batches(

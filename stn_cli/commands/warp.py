@@ -26,10 +26,12 @@ SHEET_PAIRS = 48  # pictures on a contact sheet; a folder of thousands needs no 
 
 @with_groups
 def warp(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Images, and folders of images.")],
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT", help="Images, and folders of images; or URLs of them.")
+    ],
     out: Annotated[
-        Path,
-        typer.Option(metavar="PATH", help="A folder, or a file for one input file.", rich_help_panel=FILES),
+        str,
+        typer.Option(metavar="PATH", help="A folder, or a file for one input file; or a URL.", rich_help_panel=FILES),
     ],
     where: ThetaOptions,
     how: SamplingOptions,
@@ -159,6 +161,7 @@ def warp(
     from stn_cli.folders.codecs import MAX_PIXELS, Reading
     from stn_cli.folders.pipeline import TIMEOUT, Interrupted, cpus, run
     from stn_cli.folders.plan import make_plan
+    from stn_cli.folders.remote import Remote, place
 
     source = theta_source(where)
     replayed: dict[str, Any] = source.run_settings()
@@ -168,9 +171,14 @@ def warp(
         raise OptionError("--contact-sheet", contact_sheet, f"shows a whole local run: leave it out with {other}")
     if address is not None and engine != "ray":
         raise OptionError("--address", address, "goes with --engine ray")
+    if contact_sheet is not None and "://" in str(contact_sheet).replace(":/", "://"):
+        raise OptionError("--contact-sheet", contact_sheet, "a path: the sheet stays on this machine")
+    places, goal = [place("INPUT", text) for text in inputs], place("--out", out)
+    if engine == "ray" and any(isinstance(given, Remote) for given in (*places, goal)):
+        raise OptionError("--engine", "ray", "works on paths; URLs go through --engine local")
     plan = make_plan(
-        inputs,
-        out,
+        places,
+        goal,
         format=format or replayed.get("format", "keep"),
         existing=existing,
         recursive=recursive,
@@ -360,7 +368,8 @@ class _Sheet:
             raise OptionError("--contact-sheet", path, "ends in .png, .jpg or .webp")
         if existing == "fail" and path.exists():
             raise OptionError("--contact-sheet", path, "exists already; --existing overwrite replaces it")
-        if path.absolute() in {job.target.absolute() for job in plan.jobs} | {j.source.absolute() for j in plan.jobs}:
+        pictures = [place for job in plan.jobs for place in (job.source, job.target) if isinstance(place, Path)]
+        if path.absolute() in {picture.absolute() for picture in pictures}:
             raise OptionError("--contact-sheet", path, "is one of the pictures")
         self.path, self.order = path, [job.name for job in plan.jobs]
         self.wanted = set(self.order[:SHEET_PAIRS])

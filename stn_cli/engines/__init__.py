@@ -6,13 +6,12 @@ One contract (`Engine`), tested against float64 references: `cpu` (numba), `torc
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stn_cli.errors import MissingError, OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     import numpy as np
 
@@ -70,7 +69,15 @@ class Engine(Protocol):
         ...
 
 
-def choose(device: str = "auto", files: "Iterable[Path]" = ()) -> tuple[Engine, str]:
+class File(Protocol):
+    """What `choose` asks of a file: a path answers, and so does what stands behind a URL."""
+
+    def is_file(self) -> bool: ...
+
+    def stat(self) -> Any: ...
+
+
+def choose(device: str = "auto", files: "Iterable[File]" = ()) -> tuple[Engine, str]:
     """The engine for `device`, and in a few words why it was taken.
 
     `auto` weighs the job, the bytes of its `files`, against the seconds that torch and CUDA take to start, and looks for a

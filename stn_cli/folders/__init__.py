@@ -9,6 +9,7 @@
     exif.py        orientation, patched in place
     room.py        bounded memory
     atomic.py      a temporary name, then the final one
+    remote.py      files behind URLs; remote_manifest.py writes their manifest
     manifest.py    what was made, and how to make it again
 
 A command does three things:

@@ -18,6 +18,7 @@ from typing import Any
 
 from stn_cli.errors import FileError, OptionError
 from stn_cli.folders.atomic import is_dead, left_behind, own_name, replacing
+from stn_cli.folders.remote import Place
 
 Row = dict[str, Any]
 
@@ -25,7 +26,7 @@ Row = dict[str, Any]
 _LOCK, _LOCK_SECONDS = ".stn-manifest.lock", 60.0
 
 
-def read_manifest(path: Path) -> list[Row]:
+def read_manifest(path: Place) -> list[Row]:
     """The rows of a manifest. Raises `OptionError` for a file that is none, with the line."""
     try:
         text = path.read_text("utf-8", errors="surrogatepass")
@@ -47,7 +48,7 @@ def write_manifest(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     try:
         with replacing(path, overwrite=True, sync=True) as (file, _):
             for row in ordered:
-                file.write(_line(row))
+                file.write(as_bytes(row))
     except OSError as error:
         raise FileError(path, f"the manifest cannot be written ({error.strerror})") from error
 
@@ -69,13 +70,14 @@ class Journal:
         self._lock = Lock()
         self._merge(left_behind(manifest.parent, "journal"))
 
-    def add(self, row: Mapping[str, Any], temporary: Path) -> None:
+    def add(self, row: Mapping[str, Any], temporary: Path | None) -> None:
         """Note the row of an output that stands ready under its temporary name and is about to be renamed."""
-        self._write(_line({**row, "temporary": temporary.relative_to(self.manifest.parent).as_posix()}))
+        assert temporary is not None
+        self._write(as_bytes({**row, "temporary": temporary.relative_to(self.manifest.parent).as_posix()}))
 
     def forget(self, output: str) -> None:
         """The rename did not come about."""
-        self._write(_line({"source": "", "output": output, "temporary": None}))
+        self._write(as_bytes({"source": "", "output": output, "temporary": None}))
 
     def close(self) -> None:
         """Merge the rows into the manifest. Raises `FileError`; the journal then stays for the next run."""
@@ -103,7 +105,7 @@ class Journal:
     def _merge(self, journals: list[Path]) -> None:
         if not journals:
             return
-        with _locked(self.manifest.parent):
+        with locked(self.manifest.parent):
             merged = {row["output"]: row for row in (read_manifest(self.manifest) if self.manifest.exists() else [])}
             found = [_finished(journal) for journal in journals if journal.exists()]  # else another run took it over
             for rows in found:
@@ -119,16 +121,21 @@ def _finished(journal: Path) -> dict[str, Row]:
     """What a run finished, by output. A temporary file that is still there was never renamed; any line may be torn."""
     folder = journal.parent
     rows: dict[str, Row] = {}
-    for line in journal.read_text("utf-8", errors="replace").split("\n"):
-        row = _row(line)
-        if row is None or "temporary" not in row:
-            continue
+    for row in parsed(journal):
         temporary, output = row.pop("temporary"), folder / row["output"]
         if not isinstance(temporary, str):
             rows.pop(row["output"], None)
         elif output.is_file() and (not (folder / temporary).exists() or (folder / temporary).samefile(output)):
             rows[row["output"]] = row
     return rows
+
+
+def parsed(journal: Path) -> Iterator[Row]:
+    """The lines of a journal, those that are whole."""
+    for line in journal.read_text("utf-8", errors="replace").split("\n"):
+        row = _row(line)
+        if row is not None and "temporary" in row:
+            yield row
 
 
 def _row(line: str) -> Row | None:
@@ -140,7 +147,8 @@ def _row(line: str) -> Row | None:
     return row if named else None
 
 
-def _line(row: Mapping[str, Any]) -> bytes:
+def as_bytes(row: Mapping[str, Any]) -> bytes:
+    """A row as a line of the manifest."""
     try:
         return json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
     except UnicodeEncodeError:  # a file name that is no valid UTF-8
@@ -148,7 +156,7 @@ def _line(row: Mapping[str, Any]) -> bytes:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """One writer of the manifest at a time, also among processes, and among machines that share the folder."""
     path, mine = folder / _LOCK, own_name("lock")
     seen, deadline = "", time.monotonic() + _LOCK_SECONDS

@@ -12,6 +12,7 @@ from stn_cli.folders.atomic import replacing
 from stn_cli.folders.codecs import Reading, content, decode, encode, reason
 from stn_cli.folders.pipeline import Warp, run
 from stn_cli.folders.plan import Job, Plan
+from stn_cli.folders.remote import on_disk
 
 STAGES = ("read", "decode", "warp", "encode", "write")
 _LONGEST = 10.0  # seconds after which no further picture is taken
@@ -122,8 +123,8 @@ def _stages(
         raise
     except Exception as error:  # as in `codecs.read`: whatever a foreign decoder raises is this file's
         raise FileError(job.source, reason(error)) from error
-    job.target.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(job.target, overwrite=True) as (file, _):
+    on_disk(job.target).parent.mkdir(parents=True, exist_ok=True)
+    with replacing(on_disk(job.target), overwrite=True) as (file, _):
         file.write(coded.getbuffer())
     marks.append(clock())
     return {stage: after - before for stage, before, after in zip(STAGES, marks[:-1], marks[1:], strict=True)}

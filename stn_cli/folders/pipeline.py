@@ -6,10 +6,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from stn_cli.errors import FileError, StnError
 from stn_cli.folders.atomic import clean, replacing
@@ -18,6 +18,8 @@ from stn_cli.folders.codecs import reason as in_words
 from stn_cli.folders.manifest import Journal
 from stn_cli.folders.picture import Picture
 from stn_cli.folders.plan import Job, Plan
+from stn_cli.folders.remote import Place, Remote, putting
+from stn_cli.folders.remote_manifest import RemoteJournal
 from stn_cli.folders.room import Room, Share, keep_freed_memory
 from stn_cli.folders.signals import terminable, undisturbed
 
@@ -113,7 +115,7 @@ def run(
     has a row for every file that is there.
     """
     started = time.monotonic()
-    journal = Journal(plan.manifest) if plan.manifest else None
+    journal = open_journal(plan.manifest) if plan.manifest else None
     _tidy(plan)
     keep_freed_memory()
     crew = _Crew(plan, warp, reading, quality, background, journal, timeout)
@@ -148,6 +150,11 @@ def cpus() -> int:
     return os.cpu_count() or 1
 
 
+def open_journal(manifest: Place) -> Journal:
+    """The journal of a run whose manifest is to stand there."""
+    return RemoteJournal(manifest) if isinstance(manifest, Remote) else Journal(manifest)
+
+
 def _close(journal: Journal | None) -> list[FileError]:
     """Finish the manifest; on a full disk its journal stays, and the next run takes it over."""
     try:
@@ -159,7 +166,8 @@ def _close(journal: Journal | None) -> list[FileError]:
 
 
 def _tidy(plan: Plan) -> None:
-    clean({job.target.parent for job in plan.jobs} | {plan.folder})
+    places = {job.target.parent for job in plan.jobs} | {plan.folder}
+    clean(place for place in places if isinstance(place, Path))
 
 
 def _results(plan: Plan, outcomes: Mapping[Job, _Outcome]) -> Results:
@@ -333,7 +341,7 @@ class _Crew:
         row = {"source": job.name, "output": job.output, **said, "format": target, **quality}
         try:
             self._make_folder(job)
-            with replacing(job.target, overwrite=self.plan.existing == "overwrite") as (file, task.temporary):
+            with _appearing(job.target, self.plan.existing == "overwrite") as (file, task.temporary):
                 encode(warped, file, target, quality=self.quality, background=self.background)
                 file.flush()
                 self._publish(task)
@@ -341,6 +349,10 @@ class _Crew:
                     self.journal.add(row, task.temporary)
         except CodecError as error:
             raise FileError(job.source, str(error)) from error
+        except FileError:
+            if self.journal is not None:
+                self.journal.forget(job.output)
+            raise
         except FileExistsError as error:
             if self.journal is not None:
                 self.journal.forget(job.output)
@@ -353,6 +365,8 @@ class _Crew:
         return _Outcome(job, written=True, notes=picture.notes)
 
     def _make_folder(self, job: Job) -> None:
+        if isinstance(job.target, Remote) or isinstance(self.plan.folder, Remote):
+            return
         parent = job.target.parent
         key = os.fspath(parent)
         if key not in self._folders:
@@ -360,3 +374,9 @@ class _Crew:
             if not parent.resolve().is_relative_to(self.plan.folder.resolve()):
                 raise FileError(job.target, f"a symbolic link leads out of {self.plan.folder}")
             self._folders.add(key)
+
+
+def _appearing(target: Place, overwrite: bool) -> AbstractContextManager[tuple[BinaryIO, Path | None]]:
+    if isinstance(target, Remote):
+        return putting(target, overwrite=overwrite)
+    return replacing(target, overwrite=overwrite)

@@ -10,6 +10,7 @@ from typing import Literal
 
 from stn_cli.errors import OptionError
 from stn_cli.folders.formats import FORMATS, SUFFIXES, Target, format_of
+from stn_cli.folders.remote import Place, Remote, names_in, on_disk
 from stn_cli.folders.walk import Found, walk
 
 Existing = Literal["fail", "skip", "overwrite"]
@@ -25,9 +26,9 @@ _FILE_SUFFIX = re.compile(r"[^.]\.[a-zA-Z]{2}[a-zA-Z0-9]{0,3}$")
 class Job:
     """One file to warp. `name` is the relative name of the source and `output` that of the result, both with `/`."""
 
-    source: Path
+    source: Place
     name: str
-    target: Path
+    target: Place
     output: str
 
 
@@ -47,21 +48,21 @@ class Plan:
 
     jobs: tuple[Job, ...]
     skipped: tuple[Job, ...]
-    folder: Path
+    folder: Place
     single: bool
     format: str
     existing: Existing
     ignored: dict[str, int]
 
     @property
-    def manifest(self) -> Path | None:
+    def manifest(self) -> Place | None:
         """Where the manifest of this run belongs; None for a single output file, beside which it would be litter."""
         return None if self.single else self.folder / MANIFEST
 
 
 def make_plan(
-    inputs: Sequence[Path],
-    out: Path,
+    inputs: Sequence[Place],
+    out: Place,
     *,
     format: Target = "keep",  # noqa: A002  # the option's own name
     existing: Existing = "fail",
@@ -99,7 +100,7 @@ def make_plan(
     jobs = tuple(
         sorted(
             (_job(f, folder, out.name if single else output_name(f.name, format)) for f in found.files),
-            key=lambda job: (job.name, os.fspath(job.source)),
+            key=lambda job: (job.name, str(job.source)),
         )
     )
     if not jobs:
@@ -108,7 +109,7 @@ def make_plan(
             "INPUT", where, f"holds no image{_counted(found.ignored)}; known are {', '.join(sorted(SUFFIXES))}"
         )
     _check_collisions(jobs, folder, case_sensitive)
-    present = [job for job in jobs if os.path.lexists(job.target)]
+    present = _present(jobs, folder, single)
     _check_inputs_untouched(jobs, present)
     _check_inside(jobs, folder)
     number, shards = shard
@@ -139,20 +140,20 @@ def output_name(name: str, format: str) -> str:  # noqa: A002
     return str(path.with_name(stem + FORMATS[format].suffixes[0]))
 
 
-def _single(inputs: Sequence[Path], out: Path) -> bool:
+def _single(inputs: Sequence[Place], out: Place) -> bool:
     return len(inputs) == 1 and not inputs[0].is_dir() and not out.is_dir() and format_of(out.name) is not None
 
 
-def _writable(out: Path, format: str) -> None:  # noqa: A002
+def _writable(out: Place, format: str) -> None:  # noqa: A002
     if format not in FORMATS:
         raise OptionError("--out", out, f"stn does not write {format.upper()}; use {_WRITTEN}")
 
 
-def _job(found: Found, folder: Path, output: str) -> Job:
+def _job(found: Found, folder: Place, output: str) -> Job:
     return Job(found.path, found.name, folder / output, output)
 
 
-def _check_collisions(jobs: Iterable[Job], folder: Path, case_sensitive: bool | None) -> None:
+def _check_collisions(jobs: Iterable[Job], folder: Place, case_sensitive: bool | None) -> None:
     sensitive = is_case_sensitive(folder) if case_sensitive is None else case_sensitive
     taken: dict[str, Job] = {}
     for job in jobs:
@@ -183,8 +184,20 @@ def _check_inputs_untouched(jobs: Iterable[Job], present: Sequence[Job]) -> None
             raise OptionError("--out", job.target, f"is the input {sources[identity]}; an input is never overwritten")
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _present(jobs: Sequence[Job], folder: Place, single: bool) -> list[Job]:
+    """The jobs whose result is there already; behind a URL one listing tells, not a question for each."""
+    if not isinstance(folder, Remote):
+        return [job for job in jobs if os.path.lexists(on_disk(job.target))]
+    if single:
+        return [job for job in jobs if job.target.exists()]
+    there = names_in(folder, "--out")
+    return [job for job in jobs if job.output in there]
+
+
+def _identity(path: Place) -> "tuple[int, int] | Remote | None":
     """Two paths are one file where this is equal: links, case and `..` do not matter."""
+    if isinstance(path, Remote):
+        return path
     try:
         status = path.stat()
     except (OSError, ValueError):
@@ -192,18 +205,26 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _check_inside(jobs: Iterable[Job], folder: Path) -> None:
+def _check_inside(jobs: Iterable[Job], folder: Place) -> None:
+    if isinstance(folder, Remote):
+        return
     root = folder.resolve()
-    for parent in sorted({job.target.parent for job in jobs}):
+    for parent in sorted({job.target.parent for job in jobs if isinstance(job.target, Path)}):
         if not parent.resolve().is_relative_to(root):
             raise OptionError("--out", parent, f"a symbolic link leads out of {folder}")
 
 
-def _check_apart(inputs: Sequence[Path], folder: Path, shard: tuple[int, int]) -> None:
+def _check_apart(inputs: Sequence[Place], folder: Place, shard: tuple[int, int]) -> None:
     """Shards agree on the plan only where none of them finds another's results among its inputs."""
+    if isinstance(folder, Remote):
+        raise OptionError(
+            "--shard",
+            f"{shard[0]}/{shard[1]}",
+            f"its parts share a manifest, and {folder} has no lock; use a local --out",
+        )
     out = folder.resolve()
     for given in inputs:
-        if given.is_dir() and given.resolve().is_relative_to(out):
+        if isinstance(given, Path) and given.is_dir() and given.resolve().is_relative_to(out):
             raise OptionError(
                 "--shard", f"{shard[0]}/{shard[1]}", f"needs an --out that does not hold the input {given}"
             )
@@ -219,12 +240,14 @@ def _check_existing(present: list[Job], existing: Existing) -> None:
         )
     if existing == "overwrite":
         for job in present:
-            if job.target.is_dir() and not job.target.is_symlink():
+            if isinstance(job.target, Path) and job.target.is_dir() and not job.target.is_symlink():
                 raise OptionError("--out", job.target, "is a folder where a file is to be written")
 
 
-def is_case_sensitive(folder: Path) -> bool:
+def is_case_sensitive(folder: Place) -> bool:
     """Can "a" and "A" stand side by side in `folder` (or where it will be made)? Looks, and writes nothing."""
+    if isinstance(folder, Remote):
+        return True
     path = folder.absolute()
     for place in (path, *path.parents):
         other = place.with_name(place.name.swapcase()) if place.name else place

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from stn_cli.errors import OptionError
 from stn_cli.folders.formats import format_of
+from stn_cli.folders.remote import Place, Remote, listing
 
 
 @dataclass(frozen=True)
 class Found:
     """A file, and its name relative to the input folder (or alone), with `/`."""
 
-    path: Path
+    path: Place
     name: str
 
 
@@ -26,7 +27,7 @@ class Walked:
     ignored: dict[str, int]
 
 
-def walk(inputs: Sequence[Path], recursive: bool, leave_out: Path | None) -> Walked:
+def walk(inputs: Sequence[Place], recursive: bool, leave_out: Place | None) -> Walked:
     """The files that `inputs` name and, in folders, those with an image suffix.
 
     Hidden files and folders are passed over, and so are links to folders (they may lead round in circles) and the folder
@@ -35,17 +36,22 @@ def walk(inputs: Sequence[Path], recursive: bool, leave_out: Path | None) -> Wal
     """
     files: list[Found] = []
     ignored: Counter[str] = Counter()
-    seen: set[Path] = set()
+    seen: set[Place] = set()
     for given in inputs:
-        if given.is_dir():
-            inside = _folder(given, recursive, leave_out, ignored)
+        if isinstance(given, Remote):
+            apart = leave_out if isinstance(leave_out, Remote) else None
+            inside = [Found(remote, name) for remote, name in listing(given, recursive, apart, ignored)]
+        elif given.is_dir():
+            apart = leave_out if isinstance(leave_out, Path) else None
+            inside = _folder(given, recursive, apart, ignored)
         elif os.path.lexists(given):
             inside = [Found(given, given.name)]
         else:
             raise OptionError("INPUT", given, "no such file or folder")
         for found in inside:
-            if found.path.absolute() not in seen:
-                seen.add(found.path.absolute())
+            key = found.path if isinstance(found.path, Remote) else found.path.absolute()
+            if key not in seen:
+                seen.add(key)
                 files.append(found)
     return Walked(files, dict(ignored))
 

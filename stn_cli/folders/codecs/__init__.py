@@ -18,6 +18,7 @@ from stn_cli.errors import FileError
 from stn_cli.folders.codecs.base import MAX_PIXELS, Checked, CodecError, Reading
 from stn_cli.folders.codecs.fitting import fit
 from stn_cli.folders.picture import Picture
+from stn_cli.folders.remote import Place, Remote
 
 __all__ = ["MAX_PIXELS", "CodecError", "Reading", "content", "decode", "encode", "read"]
 
@@ -27,10 +28,12 @@ _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _LARGE = 128 << 20  # bytes of a file
 
 
-def read(path: Path, reading: Reading | None = None) -> Picture:
+def read(path: Place, reading: Reading | None = None) -> Picture:
     """Decode the file at `path`, upright. Raises `FileError` with the reason, for anything that can be wrong with it."""
     reading = reading or Reading()
     try:
+        if isinstance(path, Remote):
+            return decode(_fetched(path, reading), reading)
         size = _size(path, reading)
         if size > _LARGE and (large := _large_tiff(path, reading)):
             return large
@@ -97,8 +100,10 @@ def _unknown(error: BaseException) -> bool:
     return isinstance(error, UnidentifiedImageError)  # whose own words show the address of a Python object
 
 
-def content(path: Path, reading: Reading) -> bytes:
+def content(path: Place, reading: Reading) -> bytes:
     """The bytes of the file at `path`. Raises `CodecError` and `OSError`: half of `read`."""
+    if isinstance(path, Remote):
+        return _fetched(path, reading)
     return _bytes(path, _size(path, reading))
 
 
@@ -135,6 +140,13 @@ def _large_tiff(path: Path, reading: Reading) -> Picture | None:
 
         file.seek(0)
         return tiff.read_file(file, reading)
+
+
+def _fetched(remote: Remote, reading: Reading) -> bytes:
+    data = remote.read(8 * reading.max_pixels + _ALLOWANCE)
+    if not data:
+        raise CodecError("the file is empty")
+    return data
 
 
 def decode(data: bytes, reading: Reading) -> Picture:
