@@ -14,6 +14,7 @@ from stn_cli.folders import remote
 from stn_cli.folders.pipeline import run
 from stn_cli.folders.plan import make_plan
 from stn_cli.folders.remote import Remote, place
+from stn_cli.folders.remote_manifest import RemoteJournal
 
 
 @pytest.fixture
@@ -173,6 +174,37 @@ def test_a_journal_that_could_not_be_put_is_kept(tmp_path, store, monkeypatch):
     warp(tmp_path / "in", "memory://b/out", existing="skip")
     warp(tmp_path / "in", tmp_path / "expected")
     assert held(store, "/b/out") == local(tmp_path / "expected")
+
+
+def test_an_overwriting_put_that_fails_keeps_the_old_row(tmp_path, store, monkeypatch):
+    warp(tmp_path / "in", "memory://b/out")
+    before = held(store, "/b/out")
+
+    def pipe_file(self, path, *args, **kwargs):
+        raise ConnectionError("gone")
+
+    def turned(picture, job):
+        return mirror(picture, job)[0], {"family": "affine", "theta": [1.0, 0, 0, 0, 1, 0]}
+
+    plan = make_plan([tmp_path / "in" / "1 ü.png"], place("--out", "memory://b/out"), existing="overwrite")
+    pipe = MemoryFileSystem.pipe_file
+    with monkeypatch.context() as broken:
+        broken.setattr(
+            MemoryFileSystem,
+            "pipe_file",
+            lambda self, path, *a, **k: (pipe if path.endswith("jsonl") else pipe_file)(self, path, *a, **k),
+        )
+        assert len(run(plan, turned).failed) == 1
+    assert held(store, "/b/out") == before
+
+
+def test_rows_of_what_is_not_there_are_left_out(tmp_path, store):
+    """A run that died in the middle of a put has noted a row for it."""
+    journal = RemoteJournal(place("--out", "memory://b/out/manifest.jsonl"))
+    journal.add({"source": "gone.png", "output": "gone.png"}, None)
+    warp(tmp_path / "in", "memory://b/out")
+    journal.close()
+    assert b"gone.png" not in store.cat_file("/b/out/manifest.jsonl")
 
 
 def test_a_manifest_of_somebody_else_is_left_alone(tmp_path, store):
