@@ -61,6 +61,28 @@ def test_a_warp_that_takes_long_is_what_bounds(stn, pictures, monkeypatch):
     assert found["images_per_second"] <= 10
 
 
+def test_what_the_first_picture_of_a_kind_waits_for_is_not_measured(stn, pictures, monkeypatch):
+    import time
+
+    from stn_cli.engines.cpu import CpuEngine
+
+    warp, kinds = CpuEngine.warp, set()
+
+    def compiles(self, image, *arguments, **named):
+        kind = image.shape[2]
+        if kind not in kinds:
+            kinds.add(kind)
+            time.sleep(0.5)
+        return warp(self, image, *arguments, **named)
+
+    Image.new("L", (64, 48), 200).save(pictures / "z.png")
+    stn("warp", pictures / "a.png", pictures / "z.png", "--rotate", "30", "--out", pictures.parent / "compiled")
+    monkeypatch.setattr(CpuEngine, "warp", compiles)
+    found = json.loads(stn("bench", pictures, "--rotate", "30", "--json", "--jobs", "1", "--device", "cpu").out)
+    assert len(kinds) == 2
+    assert found["stages"]["warp"]["seconds"] < 0.1
+
+
 def test_a_sample_is_taken_from_all(tmp_path):
     from stn_cli.folders.measure import sample
     from stn_cli.folders.plan import make_plan
