@@ -71,12 +71,12 @@ def bench(
     """Measure how fast stn warp would be on this machine and these files, and which stage bounds it.
 
     A sample of the files is warped into a temporary folder, which is removed; nothing else is written. First each picture
-    alone, stage by stage in one thread, for ten seconds at most; then all of them together, as stn warp would.
+    alone, twice, stage by stage in one thread; then all of them together, as stn warp would.
     """
     from tempfile import TemporaryDirectory
 
     from stn_cli.commands.warping import How, Warper
-    from stn_cli.engines import choose
+    from stn_cli.engines import choose, gathering
     from stn_cli.folders.codecs import Reading
     from stn_cli.folders.measure import measure, results_in, sample
     from stn_cli.folders.pipeline import cpus
@@ -101,13 +101,16 @@ def bench(
             from stn_cli.engines.native import on_compile
 
             on_compile(lambda line: typer.echo(line, err=True))
+        engine, waiting = gathering(engine, None)
         warper = Warper(source, engine, how, size)
 
         def reading(job: "Job") -> "Reading":
             return Reading(indices=True, shrink=lambda full: warper.shrink(job, full))
 
         background = fill.background() if fill is not None else None
-        found = measure(plans, warper, reading=reading, quality=quality, background=background, workers=jobs or cpus())
+        found = measure(
+            plans, warper, reading=reading, quality=quality, background=background, workers=jobs or cpus() + waiting
+        )
     for failed in found.failed:
         typer.echo(f"stn: {failed}", err=True)
     typer.echo(_as_json(found, engine.name) if json else _table(found, engine.name))

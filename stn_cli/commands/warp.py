@@ -92,7 +92,7 @@ def warp(
         ),
     ] = None,
     contact_sheet: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="FILE", help="Also write a sheet of all pictures, before and after.", rich_help_panel=FILES
         ),
@@ -171,8 +171,9 @@ def warp(
         raise OptionError("--contact-sheet", contact_sheet, f"shows a whole local run: leave it out with {other}")
     if address is not None and engine != "ray":
         raise OptionError("--address", address, "goes with --engine ray")
-    if contact_sheet is not None and "://" in str(contact_sheet).replace(":/", "://"):
-        raise OptionError("--contact-sheet", contact_sheet, "a path: the sheet stays on this machine")
+    shown = place("--contact-sheet", contact_sheet) if contact_sheet is not None else None
+    if isinstance(shown, Remote):
+        raise OptionError("--contact-sheet", shown, "a path: the sheet stays on this machine")
     places, goal = [place("INPUT", text) for text in inputs], place("--out", out)
     if engine == "ray" and any(isinstance(given, Remote) for given in (*places, goal)):
         raise OptionError("--engine", "ray", "works on paths; URLs go through --engine local")
@@ -207,8 +208,8 @@ def warp(
     device_engine, waiting = gathering(device_engine, batch_size)
     # one picture for many workers: they share its rows
     threads = max(1, (jobs or cpus()) // max(len(plan.jobs), 1)) if device_engine.name == "cpu" else 1
-    warper = Warper(source, device_engine, how, size, max_pixels or MAX_PIXELS, plan.format, threads)
-    sheet = _Sheet(contact_sheet, plan, existing) if contact_sheet is not None else None
+    warper = Warper(source, device_engine, how, size, max_pixels or MAX_PIXELS, threads)
+    sheet = _Sheet(shown, plan, existing) if shown is not None else None
     from stn_cli.commands.progress import progress
 
     with progress("warping", "images", quiet=json) as (advance, say):
@@ -250,7 +251,7 @@ def warp(
             _interrupted(stopped.results, plan, say, json)
     if sheet is not None:
         sheet.write()
-    _end(results, plan, json, contact_sheet)
+    _end(results, plan, json, shown)
 
 
 def _on_ray(plan: "Plan", recipe: "Recipe", address: str | None, workers: int | None, json: bool) -> None:

@@ -24,9 +24,7 @@ from stn_cli.folders.picture import Frame, Picture
 from stn_cli.folders.plan import Job
 from stn_cli.folders.preview import preview
 
-# Formats whose writers take rows as they come, and the bytes of output from which on rows are made only then.
-BY_ROWS = ("png", "tiff")
-LARGE = 256 << 20
+LARGE = 256 << 20  # bytes of output from which on its rows are made when they are written
 
 DEFAULTS = {"kernel": "bilinear", "padding": "zeros", "fill": None, "align_corners": False, "antialias": "auto"}
 
@@ -71,9 +69,8 @@ class How:
 class Warper:
     """(Picture, Job) → the warped picture and its line in the manifest: what `folders.pipeline.run` calls.
 
-    `size_text` is --size as typed; an output has at most `max_pixels`, all frames counted. `format` is what is written
-    ("keep": as the source). One image may take `threads`. `seen` is called with every transformation and the frame it was
-    made for.
+    `size_text` is --size as typed; an output has at most `max_pixels`, all frames counted. One image may take `threads`.
+    `seen` is called with every transformation and the frame it was made for.
     """
 
     source: Source
@@ -81,7 +78,6 @@ class Warper:
     options: SamplingOptions
     size_text: str | None = None
     max_pixels: int = MAX_PIXELS
-    format: str = "keep"
     threads: int = 1
     seen: Callable[[Job, Transformation, View], None] = field(default=lambda *_: None)
 
@@ -101,7 +97,7 @@ class Warper:
                 made = self.source(view)
                 self.seen(job, made, view)
                 rows.append({**made.row(), "in_size": list(view.in_size), "out_size": list(out_size)})
-            frames.append(frame.with_pixels(self._warped(frame, made, out_size, sampling, picture.format)))
+            frames.append(frame.with_pixels(self._warped(frame, made, out_size, sampling)))
         pages = rows[0] if all(row == rows[0] for row in rows) else {"pages": rows}
         return picture.with_frames(frames), {**pages, "sampling": how.row()}
 
@@ -125,14 +121,11 @@ class Warper:
         row = said.get("sampling")
         return How.chosen(self.options, row) if row else self._typed
 
-    def _warped(
-        self, frame: Frame, made: Transformation, out_size: Size, sampling: Sampling, source: str
-    ) -> np.ndarray:
+    def _warped(self, frame: Frame, made: Transformation, out_size: Size, sampling: Sampling) -> np.ndarray:
         if frame.reduced > 1:  # what is left to be averaged may be less than `auto` asks for
             sampling = replace(sampling, antialias="on")
         work = Work(frame.pixels, made, out_size, sampling, frame.alpha)
-        target = source if self.format == "keep" else self.format
-        if target in BY_ROWS and work.bytes - frame.pixels.nbytes > LARGE:
+        if work.bytes - frame.pixels.nbytes > LARGE:
             return cast(np.ndarray, strips.Rows(self.engine, work, self.threads))
         return strips.warp(self.engine, work, self.threads)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import cv2
 import numpy as np
@@ -153,6 +154,13 @@ def test_the_contact_sheet_shows_every_pair(stn, folder, tmp_path):
         in stn("warp", folder, "--rotate", "3", "--out", tmp_path / "o2", "--contact-sheet", sheet, expect=2).err
     )
     assert not (tmp_path / "o2").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there it would be a real drive")
+def test_a_sheet_on_a_windows_drive_is_no_url(stn, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stn("warp", folder, "--rotate", "3", "--out", tmp_path / "o3", "--contact-sheet", "C:/sheet.png")
+    assert (tmp_path / "C:" / "sheet.png").is_file()
 
 
 def test_points_bend_and_say_how_far_they_miss(stn, folder, tmp_path):

@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
+import numpy as np
+
 from stn_cli.errors import FileError
 from stn_cli.folders.codecs.base import MAX_PIXELS, Checked, CodecError, Reading
 from stn_cli.folders.codecs.fitting import fit
@@ -25,6 +27,7 @@ __all__ = ["MAX_PIXELS", "CodecError", "Reading", "content", "decode", "encode",
 # A picture's pixels take at most 8 bytes each; a file much larger than that is not what it says.
 _ALLOWANCE = 64 << 20
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_BY_ROWS = ("png", "tiff")  # their writers take rows as they come; the others want the whole
 _LARGE = 128 << 20  # bytes of a file
 
 
@@ -59,6 +62,8 @@ def encode(
     the content.
     """
     picture = fit(picture, target, background)
+    if target not in _BY_ROWS and any(not isinstance(frame.pixels, np.ndarray) for frame in picture.frames):
+        picture = picture.with_frames([frame.with_pixels(np.asarray(frame.pixels)) for frame in picture.frames])
     file = cast(BinaryIO, Checked(file))
     if target == "jpeg":
         from stn_cli.folders.codecs import jpeg
