@@ -2,12 +2,12 @@
 
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stn_cli.commands.groups import with_groups
-from stn_cli.commands.options import SamplingOptions, ThetaOptions, whole
+from stn_cli.commands.options import MachineOptions, OutputOptions, SamplingOptions, ThetaOptions, size, whole
 from stn_cli.commands.sources import source as theta_source
 
 if TYPE_CHECKING:
@@ -23,26 +23,8 @@ def bench(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Images, and folders of images.")],
     where: ThetaOptions,
     how: SamplingOptions,
-    size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WxH", help="Size of the output, or a part of the input: 50%.", show_default="as the input"
-        ),
-    ] = None,
-    format: Annotated[  # noqa: A002
-        Literal["keep", "png", "jpeg", "webp", "tiff"],
-        typer.Option(metavar="FORMAT", help="What to write: keep, png, jpeg, webp or tiff.", rich_help_panel=MEASURING),
-    ] = "keep",
-    quality: Annotated[
-        int | None,
-        typer.Option(
-            parser=whole("--quality", 1, 100),
-            metavar="1..100",
-            help="Of JPEG and WebP.",
-            show_default="90",
-            rich_help_panel=MEASURING,
-        ),
-    ] = None,
+    made: OutputOptions,
+    machine: MachineOptions,
     images: Annotated[
         int | None,
         typer.Option(
@@ -50,19 +32,6 @@ def bench(
             metavar="N",
             help="How many files at most, taken evenly from all.",
             show_default="100",
-            rich_help_panel=MEASURING,
-        ),
-    ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to warp.", rich_help_panel=MEASURING)
-    ] = "auto",
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            parser=whole("--jobs", 1, 1024),
-            metavar="N",
-            help="Worker threads.",
-            show_default="one a CPU",
             rich_help_panel=MEASURING,
         ),
     ] = None,
@@ -84,32 +53,37 @@ def bench(
 
     source = theta_source(where)
     replayed = source.run_settings()
+    made = made.over(replayed)
     fill = How.chosen(how, replayed.get("sampling", {})).fill
-    if size is not None:
-        from stn_cli.commands.options import size as parse_size
-
-        parse_size("--size", size, (1, 1))
+    if made.size is not None:
+        size("--size", made.size, (1, 1))
     with TemporaryDirectory(prefix="stn-bench-") as scratch:
 
         def plans(number: int) -> "Plan":
-            return sample(make_plan(inputs, results_in(Path(scratch), number), format=format), images or 100)
+            planned = make_plan(inputs, results_in(Path(scratch), number), format=made.format or "keep")
+            return sample(planned, images or 100)
 
         for job in plans(0).jobs:
             source.settings(job.name)
-        engine, _ = choose(device, (job.source for job in plans(0).jobs))
+        engine, _ = choose(machine.device, (job.source for job in plans(0).jobs))
         if engine.name == "cpu":
             from stn_cli.engines.native import on_compile
 
             on_compile(lambda line: typer.echo(line, err=True))
         engine, waiting = gathering(engine, None)
-        warper = Warper(source, engine, how, size)
+        warper = Warper(source, engine, how, made.size)
 
         def reading(job: "Job") -> "Reading":
             return Reading(indices=True, shrink=lambda full: warper.shrink(job, full))
 
         background = fill.background() if fill is not None else None
         found = measure(
-            plans, warper, reading=reading, quality=quality, background=background, workers=jobs or cpus() + waiting
+            plans,
+            warper,
+            reading=reading,
+            quality=made.quality,
+            background=background,
+            workers=machine.jobs or cpus() + waiting,
         )
     for failed in found.failed:
         typer.echo(f"stn: {failed}", err=True)

@@ -1,9 +1,9 @@
 """The option groups that commands share: where θ comes from, how to sample, how large the output is."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -17,8 +17,42 @@ WORDS = "θ in words: what happens to the content"
 POINTS = "θ from points, files and other libraries"
 NETS = "θ from a localisation net"
 SAMPLING = "Sampling"
+FILES = "Files"
+RUNNING = "Running"
 
 MOST_SIDE = 1_000_000  # pixels along one side of an output: beyond it, a typing error
+
+
+def whole(option: str, least: int, most: int) -> Callable[[str | int], int]:
+    """A Typer parser for whole numbers from `least` to `most`, whose error names the option, the value and the range."""
+
+    def parse(text: str | int) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise OptionError(option, text, f"a whole number from {least} to {most:,}")
+        return value
+
+    return parse
+
+
+def real(option: str, least: float, most: float = float("inf")) -> Callable[[str | float], float]:
+    """The same for real numbers."""
+
+    def parse(text: str | float) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not least <= value <= most or value == float("inf"):
+            raise OptionError(
+                option, text, f"a number from {least:g}" + (f" to {most:g}" if most < float("inf") else "")
+            )
+        return value
+
+    return parse
 
 
 @dataclass
@@ -208,6 +242,61 @@ class SamplingOptions:
     ] = None
 
 
+@dataclass
+class OutputOptions:
+    """What a warped file becomes. What is not given follows the manifest that is replayed, else the defaults."""
+
+    size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WxH", help="Size of the output, or a part of the input: 50%.", show_default="as the input"
+        ),
+    ] = None
+    format: Annotated[
+        Literal["keep", "png", "jpeg", "webp", "tiff"] | None,
+        typer.Option(
+            metavar="FORMAT",
+            help="What to write: keep, png, jpeg, webp or tiff.",
+            show_default="keep",
+            rich_help_panel=FILES,
+        ),
+    ] = None
+    quality: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--quality", 1, 100),
+            metavar="1..100",
+            help="Of JPEG and WebP.",
+            show_default="90",
+            rich_help_panel=FILES,
+        ),
+    ] = None
+
+    def over(self, replayed: dict[str, Any]) -> "OutputOptions":
+        """These, and where they are silent those of a run that is replayed (`Source.run_settings`), else the defaults."""
+        quality = self.quality if self.quality is not None else replayed.get("quality")
+        return replace(self, format=self.format or replayed.get("format", "keep"), quality=quality)
+
+
+@dataclass
+class MachineOptions:
+    """Where a folder is warped, and by how many threads."""
+
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to warp.", rich_help_panel=RUNNING)
+    ] = "auto"
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--jobs", 1, 1024),
+            metavar="N",
+            help="Worker threads.",
+            show_default="one a CPU",
+            rich_help_panel=RUNNING,
+        ),
+    ] = None
+
+
 def size(option: str, text: str, of: Size | None = None) -> Size:
     """(height, width) from "WxH", or "50%" of a size. Raises `OptionError`."""
     allowed = "WxH in pixels, such as 640x480" + (", or a part of the input, such as 50%" if of else "")
@@ -236,38 +325,6 @@ def bounded(option: str, of: Size, max_pixels: int, frames: int = 1, limit: str 
         times = f" × {frames} frames" if frames > 1 else ""
         raise OptionError(option, f"{width}x{height}{times}", f"at most {limit}{max_pixels:,} pixels in an output")
     return of
-
-
-def whole(option: str, least: int, most: int) -> Callable[[str | int], int]:
-    """A Typer parser for whole numbers from `least` to `most`, whose error names the option, the value and the range."""
-
-    def parse(text: str | int) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if not least <= value <= most:
-            raise OptionError(option, text, f"a whole number from {least} to {most:,}")
-        return value
-
-    return parse
-
-
-def real(option: str, least: float, most: float = float("inf")) -> Callable[[str | float], float]:
-    """The same for real numbers."""
-
-    def parse(text: str | float) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("nan")
-        if not least <= value <= most or value == float("inf"):
-            raise OptionError(
-                option, text, f"a number from {least:g}" + (f" to {most:g}" if most < float("inf") else "")
-            )
-        return value
-
-    return parse
 
 
 def shard_of(text: str) -> tuple[int, int]:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 
 from stn_cli.commands.groups import with_groups
-from stn_cli.commands.options import SamplingOptions, ThetaOptions, real, shard_of, whole
+from stn_cli.commands.options import (
+    FILES,
+    RUNNING,
+    MachineOptions,
+    OutputOptions,
+    SamplingOptions,
+    ThetaOptions,
+    real,
+    shard_of,
+    whole,
+)
 from stn_cli.commands.sources import source as theta_source
 from stn_cli.errors import OptionError
 
@@ -19,8 +29,6 @@ if TYPE_CHECKING:
     from stn_cli.folders.pipeline import Results
     from stn_cli.folders.plan import Job, Plan
 
-FILES = "Files"
-RUNNING = "Running"
 SHEET_PAIRS = 48  # pictures on a contact sheet; a folder of thousands needs no poster
 
 
@@ -35,31 +43,8 @@ def warp(
     ],
     where: ThetaOptions,
     how: SamplingOptions,
-    size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WxH", help="Size of the output, or a part of the input: 50%.", show_default="as the input"
-        ),
-    ] = None,
-    format: Annotated[  # noqa: A002
-        Literal["keep", "png", "jpeg", "webp", "tiff"] | None,
-        typer.Option(
-            metavar="FORMAT",
-            help="What to write: keep, png, jpeg, webp or tiff.",
-            show_default="keep",
-            rich_help_panel=FILES,
-        ),
-    ] = None,
-    quality: Annotated[
-        int | None,
-        typer.Option(
-            parser=whole("--quality", 1, 100),
-            metavar="1..100",
-            help="Of JPEG and WebP.",
-            show_default="90",
-            rich_help_panel=FILES,
-        ),
-    ] = None,
+    made: OutputOptions,
+    machine: MachineOptions,
     existing: Annotated[
         Literal["fail", "skip", "overwrite"],
         typer.Option(
@@ -95,19 +80,6 @@ def warp(
         str | None,
         typer.Option(
             metavar="FILE", help="Also write a sheet of all pictures, before and after.", rich_help_panel=FILES
-        ),
-    ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to warp.", rich_help_panel=RUNNING)
-    ] = "auto",
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            parser=whole("--jobs", 1, 1024),
-            metavar="N",
-            help="Worker threads.",
-            show_default="one a CPU",
-            rich_help_panel=RUNNING,
         ),
     ] = None,
     batch_size: Annotated[
@@ -165,6 +137,7 @@ def warp(
 
     source = theta_source(where)
     replayed: dict[str, Any] = source.run_settings()
+    made = made.over(replayed)
     chosen = How.chosen(how, replayed.get("sampling", {}))
     if contact_sheet is not None and (shard is not None or engine == "ray"):
         other = "--shard" if shard is not None else "--engine ray"
@@ -180,35 +153,42 @@ def warp(
     plan = make_plan(
         places,
         goal,
-        format=format or replayed.get("format", "keep"),
+        format=made.format or "keep",
         existing=existing,
         recursive=recursive,
         shard=shard_of(shard) if shard is not None else (1, 1),
     )
-    if size is not None:
-        _check_size(size, max_pixels or MAX_PIXELS)
+    if made.size is not None:
+        _check_size(made.size, max_pixels or MAX_PIXELS)
     for job in plan.jobs:
         source.settings(job.name)  # a file without a row is told before anything is touched
     if dry_run:
         _dry_run(plan, json)
         return
-    settled = quality if quality is not None else replayed.get("quality")
     background = chosen.fill.background() if chosen.fill is not None else None
     if engine == "ray":
         from stn_cli.commands.on_ray import Recipe
 
         recipe = Recipe(
-            where, how, size, device, batch_size, max_pixels or MAX_PIXELS, settled, background, timeout or TIMEOUT
+            where,
+            how,
+            made.size,
+            machine.device,
+            batch_size,
+            max_pixels or MAX_PIXELS,
+            made.quality,
+            background,
+            timeout or TIMEOUT,
         )
-        _on_ray(plan, recipe, address, jobs, json)
+        _on_ray(plan, recipe, address, machine.jobs, json)
         return
     from stn_cli.engines import choose, gathering
 
-    device_engine, why = choose(device, (job.source for job in plan.jobs))
+    device_engine, why = choose(machine.device, (job.source for job in plan.jobs))
     device_engine, waiting = gathering(device_engine, batch_size)
     # one picture for many workers: they share its rows
-    threads = max(1, (jobs or cpus()) // max(len(plan.jobs), 1)) if device_engine.name == "cpu" else 1
-    warper = Warper(source, device_engine, how, size, max_pixels or MAX_PIXELS, threads)
+    threads = max(1, (machine.jobs or cpus()) // max(len(plan.jobs), 1)) if device_engine.name == "cpu" else 1
+    warper = Warper(source, device_engine, how, made.size, max_pixels or MAX_PIXELS, threads)
     sheet = _Sheet(shown, plan, existing) if shown is not None else None
     from stn_cli.commands.progress import progress
 
@@ -241,9 +221,9 @@ def warp(
                 plan,
                 one,
                 reading=reading,
-                quality=settled,
+                quality=made.quality,
                 background=background,
-                workers=jobs or cpus() + waiting,
+                workers=machine.jobs or cpus() + waiting,
                 timeout=timeout or TIMEOUT,
                 on_progress=on_progress,
             )
