@@ -27,7 +27,11 @@ BATCH = 16  # images in one launch on a GPU, where nothing else is said
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Work:
-    """One call of `Engine.warp`, to be made together with others."""
+    """What an engine is asked for: V (H', W', C) for one U.
+
+    `image` is (H, W, C), C-contiguous, uint8, uint16 or float32, 1 ≤ C ≤ 5; V has the same dtype, and `out_size` = (H', W').
+    With `alpha` the last channel is straight alpha.
+    """
 
     image: "np.ndarray"
     transformation: "Transformation"
@@ -42,26 +46,12 @@ class Work:
 
 
 class Engine(Protocol):
-    """Warps one image at a time; safe to call from several threads at once."""
+    """Warps images; safe to call from several threads at once."""
 
     name: str
 
-    def warp(
-        self,
-        image: "np.ndarray",
-        transformation: "Transformation",
-        out_size: tuple[int, int],
-        sampling: "Sampling",
-        *,
-        alpha: bool = False,
-        rows: tuple[int, int] | None = None,
-    ) -> "np.ndarray":
-        """V for one U.
-
-        `image` is (H, W, C), C-contiguous, uint8, uint16 or float32, 1 ≤ C ≤ 5; the result is (H', W', C) of the same
-        dtype, for `out_size` = (H', W'). `rows` = (first, last + 1) asks for that strip of the output alone, byte for
-        byte what the whole would hold. With `alpha` the last channel is straight alpha.
-        """
+    def warp(self, work: Work, rows: tuple[int, int] | None = None) -> "np.ndarray":
+        """V of `work`, or its rows (first, last + 1) alone, byte for byte what the whole would hold."""
         ...
 
     def warp_all(self, works: "Sequence[Work]") -> "list[np.ndarray]":

@@ -30,26 +30,18 @@ _NO_TABLE, _NO_MATRIX = np.empty(0), np.zeros(9)
 class CpuEngine:
     name = "cpu"
 
-    def warp(
-        self,
-        image: np.ndarray,
-        transformation: Transformation,
-        out_size: tuple[int, int],
-        sampling: Sampling,
-        *,
-        alpha: bool = False,
-        rows: tuple[int, int] | None = None,
-    ) -> np.ndarray:
+    def warp(self, work: Work, rows: tuple[int, int] | None = None) -> np.ndarray:
         """See `Engine.warp`."""
+        image, out_size, sampling = work.image, work.out_size, work.sampling
         first, last = rows or (0, out_size[0])
         out, flat = _room(1, last - first, out_size[1], image)
-        how = _plan(transformation, image.shape[:2], out_size, sampling)
-        if how.matrices is not None and not how.antialias.any() and _is_small(image, alpha, sampling):
+        how = _plan(work.transformation, image.shape[:2], out_size, sampling)
+        if how.matrices is not None and not how.antialias.any() and _is_small(image, work.alpha, sampling):
             _small(image, flat, out_size, first, last - first, how, sampling)
-        elif _has_fast_kernel(image, alpha):
-            _fast(image, out[0], out_size, first, how, sampling, alpha, transformation)
+        elif _has_fast_kernel(image, work.alpha):
+            _fast(work, out[0], first, how)
         else:
-            _plain(image, transformation, out[0], out_size, first, sampling, alpha)
+            _plain(work, out[0], first)
         return out[0]
 
     def warp_all(self, works: Sequence[Work]) -> list[np.ndarray]:
@@ -61,7 +53,7 @@ class CpuEngine:
                 key = (w.image.shape, w.transformation.family, w.out_size, w.sampling)
                 alike.setdefault(key, []).append(index)
             else:
-                out[index] = self.warp(w.image, w.transformation, w.out_size, w.sampling, alpha=w.alpha)
+                out[index] = self.warp(w)
         for (_, family, out_size, sampling), members in alike.items():
             images = np.stack([works[i].image for i in members])
             theta = np.stack([works[i].transformation.theta for i in members])
@@ -92,7 +84,7 @@ class CpuEngine:
                 return out
         each = (Transformation(family, row) for row in theta)
         pairs = zip(images, each, strict=True)
-        return np.stack([self.warp(u, t, out_size, sampling, alpha=alpha) for u, t in pairs])
+        return np.stack([self.warp(Work(u, t, out_size, sampling, alpha=alpha)) for u, t in pairs])
 
 
 def _room(count: int, rows: int, columns: int, like: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -160,10 +152,11 @@ def _small(images, flat, out_size, first, rows, how, sampling) -> None:
     )  # fmt: skip
 
 
-def _fast(image, out, out_size, first, how, sampling, alpha, transformation) -> None:
+def _fast(work: Work, out: np.ndarray, first: int, how: Plan) -> None:
+    image, out_size, sampling = work.image, work.out_size, work.sampling
     in_size = image.shape[:2]
     fill = np.array(sampling.constant(image.shape[2]), np.float32)
-    kernel = native.load("warp_rows", image.dtype, image.shape[2], alpha)
+    kernel = native.load("warp_rows", image.dtype, image.shape[2], work.alpha)
     antialias = int(how.antialias[0])
 
     def warp(strip: np.ndarray, row: int, matrix: np.ndarray, table: np.ndarray, low: int) -> None:
@@ -178,23 +171,24 @@ def _fast(image, out, out_size, first, how, sampling, alpha, transformation) -> 
         return
     halo = 0 if antialias == codes.OFF else 1
     for start, stop, low, high in _tiles(first, first + len(out), out_size, halo):
-        table = _table(transformation, in_size, out_size, sampling.align_corners, low, high)
+        table = _table(work.transformation, in_size, out_size, sampling.align_corners, low, high)
         warp(out[start - first : stop - first], start, _NO_MATRIX, table, low)
 
 
-def _plain(image, transformation, out, out_size, first, sampling, alpha) -> None:
+def _plain(work: Work, out: np.ndarray, first: int) -> None:
+    image, out_size, sampling = work.image, work.out_size, work.sampling
     fill = np.array(sampling.constant(image.shape[2]))
     with native.lock:
         from stn_cli.engines import generic
 
     top = 0.0 if image.dtype.kind == "f" else float(np.iinfo(image.dtype).max)
     for start, stop, low, high in _tiles(first, first + len(out), out_size, 1):
-        table = _exact_table(transformation, image.shape[:2], out_size, sampling.align_corners, low, high)
+        table = _exact_table(work.transformation, image.shape[:2], out_size, sampling.align_corners, low, high)
         points = table[: -2 * LANES].reshape(high - low, out_size[1], 2)
         generic.sample_table(
             image, points, start - low, out[start - first : stop - first], KERNEL_CODES[sampling.kernel],
             PADDING_CODES[sampling.padding], fill, sampling.align_corners, ANTIALIAS_CODES[sampling.antialias],
-            alpha, top,
+            work.alpha, top,
         )  # fmt: skip
 
 

@@ -46,27 +46,18 @@ class CudaEngine:
         self.other = TorchEngine(str(self.device))
         self._lanes: SimpleQueue[_Lane] = SimpleQueue()
 
-    def warp(
-        self,
-        image: np.ndarray,
-        transformation: Transformation,
-        out_size: tuple[int, int],
-        sampling: Sampling,
-        *,
-        alpha: bool = False,
-        rows: tuple[int, int] | None = None,
-    ) -> np.ndarray:
+    def warp(self, work: Work, rows: tuple[int, int] | None = None) -> np.ndarray:
         """See `Engine.warp`."""
-        if rows is not None or not serves(image, transformation, alpha):
-            return self.other.warp(image, transformation, out_size, sampling, alpha=alpha, rows=rows)
-        return self.warp_all([Work(image, transformation, out_size, sampling, alpha)])[0]
+        if rows is not None or not serves(work):
+            return self.other.warp(work, rows)
+        return self.warp_all([work])[0]
 
     def warp_all(self, works: Sequence[Work]) -> list[np.ndarray]:
         """See `Engine.warp_all`."""
         out: dict[int, np.ndarray] = {}
         alike: dict[tuple, list[int]] = {}
         for index, work in enumerate(works):
-            if serves(work.image, work.transformation, work.alpha):
+            if serves(work):
                 alike.setdefault((work.image.shape[2], work.sampling, work.alpha), []).append(index)
             else:
                 (out[index],) = self.other.warp_all([work])
@@ -209,11 +200,11 @@ def _views(flat: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
     return [flat[at : at + prod(shape)].view(*shape) for at, shape in zip(starts.tolist(), shapes, strict=False)]
 
 
-def serves(image: np.ndarray, transformation: Transformation, alpha: bool) -> bool:
+def serves(work: Work) -> bool:
     """Whether the Triton kernel knows this depth, these channels and this map."""
-    channels = (2, 4) if alpha else (1, 2, 3, 4)
-    known = transformation.matrix() is not None or isinstance(transformation.family, ThinPlateSpline)
-    return image.dtype == np.uint8 and image.shape[2] in channels and known
+    channels = (2, 4) if work.alpha else (1, 2, 3, 4)
+    known = work.transformation.matrix() is not None or isinstance(work.transformation.family, ThinPlateSpline)
+    return work.image.dtype == np.uint8 and work.image.shape[2] in channels and known
 
 
 def _kind(made: Transformation) -> tuple[int, int]:

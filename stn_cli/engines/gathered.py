@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stn_cli.core.sampling import Sampling
-from stn_cli.core.transformation import Transformation
 from stn_cli.engines import Engine, Work
 
 BATCH_BYTES = 1 << 30  # pixels in and out of one call, so that a device's memory holds two; one image always goes
@@ -41,20 +39,11 @@ class Gathered:
         self._queue: list[_Waiting] = []
         self._changed = threading.Condition()
 
-    def warp(
-        self,
-        image: np.ndarray,
-        transformation: Transformation,
-        out_size: tuple[int, int],
-        sampling: Sampling,
-        *,
-        alpha: bool = False,
-        rows: tuple[int, int] | None = None,
-    ) -> np.ndarray:
+    def warp(self, work: Work, rows: tuple[int, int] | None = None) -> np.ndarray:
         """See `Engine.warp`."""
         if rows is not None:  # a strip of a large image is a batch by itself
-            return self.engine.warp(image, transformation, out_size, sampling, alpha=alpha, rows=rows)
-        return self.warp_all([Work(image, transformation, out_size, sampling, alpha)])[0]
+            return self.engine.warp(work, rows)
+        return self.warp_all([work])[0]
 
     def warp_all(self, works: Sequence[Work]) -> list[np.ndarray]:
         """See `Engine.warp_all`."""

@@ -20,7 +20,7 @@ def warp(engine: Engine, work: Work, threads: int = 1, rows: tuple[int, int] | N
 
     def strip(low: int, high: int) -> np.ndarray:
         span = None if (low, high) == (0, work.out_size[0]) else (low, high)
-        return engine.warp(work.image, work.transformation, work.out_size, work.sampling, alpha=work.alpha, rows=span)
+        return engine.warp(work, span)
 
     if threads == 1 or (last - first) * work.out_size[1] < WORTH_THREADS:
         return strip(first, last)

@@ -12,8 +12,6 @@ from torch import Tensor
 
 from stn_cli.core.coordinates import axis_points
 from stn_cli.core.sampler import sample
-from stn_cli.core.sampling import Sampling
-from stn_cli.core.transformation import Transformation
 from stn_cli.engines import Work
 
 BAND = 1 << 20  # output pixels at a time: large fresh tensors lose more to page faults than to arithmetic
@@ -25,21 +23,13 @@ class TorchEngine:
         self.name = f"torch ({device})"
 
     @torch.inference_mode()
-    def warp(
-        self,
-        image: np.ndarray,
-        transformation: Transformation,
-        out_size: tuple[int, int],
-        sampling: Sampling,
-        *,
-        alpha: bool = False,
-        rows: tuple[int, int] | None = None,
-    ) -> np.ndarray:
+    def warp(self, work: Work, rows: tuple[int, int] | None = None) -> np.ndarray:
         """See `Engine.warp`."""
+        image, out_size, sampling = work.image, work.out_size, work.sampling
         first, last = rows or (0, out_size[0])
         U = self._uploaded(image)
         fill = np.array(sampling.constant(image.shape[2]))
-        if alpha:
+        if work.alpha:
             U[:, :-1] *= U[:, -1:]
             fill[:-1] *= fill[-1]
         out = np.empty((last - first, out_size[1], image.shape[2]), image.dtype)
@@ -49,18 +39,18 @@ class TorchEngine:
             stop = min(start + step, last)
             low, high = max(start - halo, 0), min(stop + halo, out_size[0])
             V = sample(
-                U, self._grid(transformation, out_size, sampling.align_corners, low, high),
+                U, self._grid(work.transformation, out_size, sampling.align_corners, low, high),
                 kernel=sampling.kernel, padding=sampling.padding,
                 fill=tuple(fill) if sampling.padding == "fill" else None,
                 align_corners=sampling.align_corners, antialias=sampling.antialias,
             )  # fmt: skip
             V = V[0, :, start - low : stop - low].movedim(0, -1)
-            out[start - first : stop - first] = self._narrowed(V, image.dtype, alpha)
+            out[start - first : stop - first] = self._narrowed(V, image.dtype, work.alpha)
         return out
 
     def warp_all(self, works: Sequence[Work]) -> list[np.ndarray]:
         """See `Engine.warp_all`."""
-        return [self.warp(w.image, w.transformation, w.out_size, w.sampling, alpha=w.alpha) for w in works]
+        return [self.warp(w) for w in works]
 
     def _uploaded(self, image: np.ndarray) -> Tensor:
         """(1, C, H, W) float32 on the device."""

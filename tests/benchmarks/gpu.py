@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from stn_cli.core.families import FAMILIES, make
 from stn_cli.core.sampling import KERNELS, PADDINGS, Sampling
 from stn_cli.core.transformation import Transformation
+from stn_cli.engines import Work
 from tests.benchmarks.kernel import turned
 from tests.engines import reference
 
@@ -48,7 +49,8 @@ def check(engine, rounds):
         expected = reference.warp(image, points, sampling, alpha=alpha)
         from stn_cli.engines.cuda import serves
 
-        if serves(image, map_, alpha):
+        work = Work(image, map_, out_size, sampling, alpha)
+        if serves(work):
             room = torch.full(
                 (out_size[0] + 6, out_size[1] + 6, channels), 171, dtype=torch.uint8, device=engine.device
             )
@@ -59,7 +61,7 @@ def check(engine, rounds):
             view.fill_(171)
             assert bool((room == 171).all()), "wrote outside the output"
         else:
-            result = engine.warp(image, map_, out_size, sampling, alpha=alpha)
+            result = engine.warp(work)
         off = reference.difference(result, expected)
         if off > 1:
             print(f"  {name} {size} → {out_size} ×{channels} {sampling} alpha={alpha}: off by {off:.2f}")
@@ -140,9 +142,9 @@ def main():
     image = np.random.default_rng(0).integers(0, 256, (1080, 1920, 3)).astype(np.uint8)
     map_ = turned((1080, 1920))
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: engine.warp(image, map_, (1080, 1920), Sampling()), range(8)))
+        list(pool.map(lambda _: engine.warp(Work(image, map_, (1080, 1920), Sampling())), range(8)))
         start = time.perf_counter()
-        list(pool.map(lambda _: engine.warp(image, map_, (1080, 1920), Sampling()), range(200)))
+        list(pool.map(lambda _: engine.warp(Work(image, map_, (1080, 1920), Sampling())), range(200)))
     print(f"\nhost to host, 4 threads, 1920×1080: {200 / (time.perf_counter() - start):.0f} images/s")
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from stn_cli.core.families import make
 from stn_cli.core.sampling import Sampling
 from stn_cli.core.transformation import Transformation, pixel_matrices
+from stn_cli.engines import Work
 from stn_cli.engines.cpu import CpuEngine
 from stn_cli.engines.lattice import lattice_for
 from tests.engines import reference
@@ -59,9 +60,9 @@ def bent_in_numpy(map_, size):
 def strips(image, map_, size, threads, pool):
     """A single image over several threads: each fills its rows."""
     if threads == 1:
-        return ENGINE.warp(image, map_, size, OFF)
+        return ENGINE.warp(Work(image, map_, size, OFF))
     cuts = np.linspace(0, size[0], threads + 1).astype(int)
-    parts = pool.map(lambda k: ENGINE.warp(image, map_, size, OFF, rows=(cuts[k], cuts[k + 1])), range(threads))
+    parts = pool.map(lambda k: ENGINE.warp(Work(image, map_, size, OFF), rows=(cuts[k], cuts[k + 1])), range(threads))
     return np.concatenate(list(parts))
 
 
@@ -125,7 +126,7 @@ def others(runs, rng):
             row(
                 np.dtype(kind).name, name, compare(
                     runs,
-                    lambda image=image, sampling=sampling: ENGINE.warp(image, map_, size, sampling),
+                    lambda image=image, sampling=sampling: ENGINE.warp(Work(image, map_, size, sampling)),
                     lambda image=image, flags=flags: cv2.warpAffine(image, matrix, size[::-1], flags=flags),
                 ),
             )  # fmt: skip
@@ -139,7 +140,7 @@ def others(runs, rng):
         for name, made, theirs in (
             ("to a quarter", upright, reduced), ("to a quarter, turned", inclined, reduced_and_turned),
         ):  # fmt: skip
-            ours = lambda image=image, made=made: ENGINE.warp(image, made, quarter, Sampling())  # noqa: E731
+            ours = lambda image=image, made=made: ENGINE.warp(Work(image, made, quarter, Sampling()))  # noqa: E731
             row(np.dtype(kind).name, name, compare(runs, ours, theirs))
     image, flags = rng.integers(0, 256, (*size, 3)).astype(np.uint8), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     for padding, mode in (("border", cv2.BORDER_REPLICATE), ("reflection", cv2.BORDER_REFLECT)):
@@ -147,7 +148,7 @@ def others(runs, rng):
         row(
             "uint8", f"bilinear, {padding}", compare(
                 runs,
-                lambda sampling=sampling: ENGINE.warp(image, map_, size, sampling),
+                lambda sampling=sampling: ENGINE.warp(Work(image, map_, size, sampling)),
                 lambda mode=mode: cv2.warpAffine(image, matrix, size[::-1], flags=flags, borderMode=mode),
             ),
         )  # fmt: skip

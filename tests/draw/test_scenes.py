@@ -21,7 +21,7 @@ from stn_cli.draw.scenes.forward import landing, undone
 from stn_cli.draw.scenes.gradient import grid_backward
 from stn_cli.draw.subject import Subject, flat
 from stn_cli.draw.theme import THEMES, rgb
-from stn_cli.engines import choose
+from stn_cli.engines import Work, choose
 
 ONE_IMAGE = [name for name in SCENES if name not in ("training", "module")]
 
@@ -110,7 +110,7 @@ def test_reverse_ends_with_what_stn_warp_makes(image, family):
     one = made.subject
     if (image, family) == ("wide", "affine"):  # the engine itself once: it takes long to compile
         pixels_ = np.ascontiguousarray(one.image.reshape(*one.in_size, -1))
-        warped = choose("cpu")[0].warp(pixels_, one.transformation, one.out_size, one.sampling).astype(int)
+        warped = choose("cpu")[0].warp(Work(pixels_, one.transformation, one.out_size, one.sampling)).astype(int)
     else:
         V = F.grid_sample(one.tensor, torch.from_numpy(one.grid)[None], align_corners=False)
         warped = np.floor(V[0].numpy().transpose(1, 2, 0) + 0.5).astype(int)

@@ -8,6 +8,7 @@ import pytest
 from stn_cli.core.families import make
 from stn_cli.core.sampling import Sampling
 from stn_cli.core.transformation import Transformation
+from stn_cli.engines import Work
 from stn_cli.engines.cpu import CpuEngine
 from tests.engines import reference
 
@@ -55,7 +56,7 @@ def test_every_way_of_sampling_is_the_definition(kernel, padding, dtype):
         image = picture(rng, dtype, channels)
         sampling = how(kernel, padding, corners, antialias, channels, dtype)
         map_ = transformation(name)
-        result = ENGINE.warp(image, map_, (13, 21), sampling, alpha=alpha)
+        result = ENGINE.warp(Work(image, map_, (13, 21), sampling, alpha=alpha))
         points = reference.input_points(map_, image.shape[:2], (13, 21), corners)
         expected = reference.warp(image, points, sampling, alpha=alpha)
         if kernel == "nearest":  # at a tie any rounding may decide

@@ -32,7 +32,7 @@ def spline(seed):
 
 
 def agrees(engine, image, map_, sampling, alpha, out_size=(19, 33)):
-    result = engine.warp(image, map_, out_size, sampling, alpha=alpha)
+    result = engine.warp(Work(image, map_, out_size, sampling, alpha=alpha))
     points = reference.input_points(map_, image.shape[:2], out_size, sampling.align_corners)
     expected = reference.warp(image, points, sampling, alpha=alpha)
     if sampling.kernel == "nearest":
@@ -83,12 +83,12 @@ def test_a_batch_of_anything_gives_the_bytes_of_one_by_one(engine):
     ]
     for _ in range(2):  # the second time with the first one's buffers
         for work, result in zip(works, engine.warp_all(works), strict=True):
-            alone = engine.warp(work.image, work.transformation, work.out_size, work.sampling, alpha=work.alpha)
+            alone = engine.warp(work)
             np.testing.assert_array_equal(result, alone)
 
 
 def test_what_the_kernel_does_not_know_goes_to_torch(engine):
     image = picture(np.random.default_rng(0), "uint16", 3)
-    result = engine.warp(image, transformation("turn"), (9, 11), Sampling(antialias="off"))
+    result = engine.warp(Work(image, transformation("turn"), (9, 11), Sampling(antialias="off")))
     points = reference.input_points(transformation("turn"), (23, 37), (9, 11))
     assert reference.difference(result, reference.warp(image, points, Sampling(antialias="off"))) <= 2

@@ -34,9 +34,9 @@ def works(draw):
 def test_the_bytes_do_not_depend_on_what_was_gathered(batch, size, threads):
     engine = CpuEngine()
     gathered = Gathered(engine, size)
-    alone = [engine.warp(w.image, w.transformation, w.out_size, w.sampling) for w in batch]
+    alone = [engine.warp(w) for w in batch]
     with ThreadPoolExecutor(threads) as pool:
-        one_each = list(pool.map(lambda w: gathered.warp(w.image, w.transformation, w.out_size, w.sampling), batch))
+        one_each = list(pool.map(gathered.warp, batch))
     for results in (one_each, gathered.warp_all(batch), engine.warp_all(batch)):
         for result, expected in zip(results, alone, strict=True):
             np.testing.assert_array_equal(result, expected)
@@ -65,7 +65,7 @@ def image(value):
 
 
 def send(gathered, value):
-    return gathered.warp(image(value), transformation("turn"), (2, 2), Sampling())
+    return gathered.warp(Work(image(value), transformation("turn"), (2, 2), Sampling()))
 
 
 def waiting(gathered, count):

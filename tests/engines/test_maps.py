@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from stn_cli.core.families import make
 from stn_cli.core.sampling import Sampling
 from stn_cli.core.transformation import Transformation
+from stn_cli.engines import Work
 from stn_cli.engines.cpu import CpuEngine, _table
 from stn_cli.engines.lattice import BOUND, lattice_for
 from stn_cli.engines.points import exact_points
@@ -37,7 +38,7 @@ def test_every_family_within_one_level(name, options):
     for seed in range(3):
         map_ = moved(name, 0.1, seed, **options)
         image = noise((61, 83), seed=seed)
-        result = ENGINE.warp(image, map_, (40, 50), OFF)
+        result = ENGINE.warp(Work(image, map_, (40, 50), OFF))
         expected = reference.warp(image, reference.input_points(map_, (61, 83), (40, 50)), OFF)
         assert reference.difference(result, expected) <= 1
 
@@ -74,10 +75,10 @@ def test_any_size_any_map_and_strips_are_the_same_bytes(name, height, width, out
     options = {"shape": (3, 3)} if name == "tps" else {}
     map_ = moved(name, 0.3, seed, **options)
     image, sampling = noise((height, width), seed=seed), Sampling(padding=padding, antialias="off")
-    whole = ENGINE.warp(image, map_, (out_height, out_width), sampling)
+    whole = ENGINE.warp(Work(image, map_, (out_height, out_width), sampling))
     cut = out_height // 3
     strips = [
-        ENGINE.warp(image, map_, (out_height, out_width), sampling, rows=r) for r in ((0, cut), (cut, out_height))
+        ENGINE.warp(Work(image, map_, (out_height, out_width), sampling), rows=r) for r in ((0, cut), (cut, out_height))
     ]
     np.testing.assert_array_equal(np.concatenate(strips), whole)
     points = reference.input_points(map_, (height, width), (out_height, out_width))
@@ -97,7 +98,7 @@ def test_a_batch_is_its_images_one_by_one(channels, padding):
     batch = ENGINE.warp_batch(images, family, theta, (13, 17), sampling)
     for image, row, result in zip(images, theta, batch, strict=True):
         map_ = Transformation(family, row)
-        np.testing.assert_array_equal(ENGINE.warp(image, map_, (13, 17), sampling), result)
+        np.testing.assert_array_equal(ENGINE.warp(Work(image, map_, (13, 17), sampling)), result)
         expected = reference.warp(image, reference.input_points(map_, (28, 21), (13, 17)), sampling)
         assert reference.difference(result, expected) <= 1
 
@@ -106,7 +107,7 @@ def test_the_horizon_of_a_projective_map_is_survived():
     map_ = Transformation(make("projective"), np.array([1, 0, 0, 0, 1, 0, 1.7, 0.9]))
     for padding in ("zeros", "border", "reflection"):
         for antialias in ("off", "auto"):
-            result = ENGINE.warp(noise((50, 60)), map_, (45, 65), Sampling(padding=padding, antialias=antialias))
+            result = ENGINE.warp(Work(noise((50, 60)), map_, (45, 65), Sampling(padding=padding, antialias=antialias)))
             assert result.shape == (45, 65, 3)
 
 
@@ -114,7 +115,7 @@ def test_opaque_and_clear_alpha_take_the_short_way_to_the_same_picture():
     image = noise((90, 70), 4)
     image[:45, :, 3], image[45:, :, 3] = 255, 0
     map_ = moved("affine", 0.1, 1)
-    result = ENGINE.warp(image, map_, (80, 75), OFF, alpha=True)
+    result = ENGINE.warp(Work(image, map_, (80, 75), OFF, alpha=True))
     expected = reference.warp(image, reference.input_points(map_, (90, 70), (80, 75)), OFF, alpha=True)
     assert reference.difference(result, expected) <= 1
 
@@ -127,7 +128,7 @@ def test_a_large_image_is_what_opencv_makes_of_it(last_row):
     map_ = Transformation.from_matrix(np.array([[1.1, 0.4, 0.1], [-0.5, 0.9, 0], last_row]))
     matrix = map_.pixel_matrix(size, size)
     expected = cv2.warpPerspective(image, matrix, size[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    result = ENGINE.warp(image, map_, size, Sampling(antialias="off"))
+    result = ENGINE.warp(Work(image, map_, size, Sampling(antialias="off")))
     assert np.abs(result.astype(int) - expected).max() <= 1
 
 
@@ -138,7 +139,7 @@ def test_just_left_of_a_pixel_is_that_pixel(padding):
     for nudge in (-1e-9, 1e-9):
         map_ = Transformation(make("tps", shape=(3, 3)), np.array(make("tps", shape=(3, 3)).identity()) + nudge)
         for made in (map_, Transformation(make("translation"), np.full(2, nudge))):
-            np.testing.assert_array_equal(ENGINE.warp(image, made, (40, 50), Sampling(padding=padding)), image)
+            np.testing.assert_array_equal(ENGINE.warp(Work(image, made, (40, 50), Sampling(padding=padding))), image)
 
 
 @pytest.mark.parametrize("size", [(3, 70001), (70001, 3)])
@@ -153,7 +154,7 @@ def test_sides_beyond_16_bits(size, name):
         theta[[2, 5]] += along
     else:
         theta += np.tile(along, family.size // 2)
-    result = ENGINE.warp(image, Transformation(family, theta), size, OFF)
+    result = ENGINE.warp(Work(image, Transformation(family, theta), size, OFF))
     axis = int(size[1] > size[0])
     after = np.concatenate([image, image.take([-1], axis)], axis).take(range(1, max(size) + 1), axis)
     assert reference.difference(result, 0.75 * image + 0.25 * after) <= 0.6

@@ -10,7 +10,7 @@ import pytest
 
 from stn_cli.core import words
 from stn_cli.core.sampling import Sampling
-from stn_cli.engines import native
+from stn_cli.engines import Work, native
 from stn_cli.engines.cpu import CpuEngine
 
 SIZE = (70, 80)
@@ -18,7 +18,7 @@ SIZE = (70, 80)
 
 def warped(image: np.ndarray) -> np.ndarray:
     made = words.transformation(words.steps("rotate 20"), SIZE)
-    return CpuEngine().warp(image, made, SIZE, Sampling())
+    return CpuEngine().warp(Work(image, made, SIZE, Sampling()))
 
 
 @pytest.fixture
@@ -41,6 +41,7 @@ from stn_cli.core import words
 from stn_cli.core.families import make
 from stn_cli.core.sampling import Sampling
 from stn_cli.core.transformation import Transformation
+from stn_cli.engines import Work
 from stn_cli.engines.cpu import CpuEngine
 
 rng = np.random.default_rng(0)
@@ -52,7 +53,7 @@ for kind in (np.uint8, np.uint16, np.float32):
         image = (rng.random(shape) * 255).astype(kind)
         for made in (turn, *bends):
             for how in (Sampling(), Sampling(kernel="bicubic", padding="reflection"), Sampling(antialias="on")):
-                out = CpuEngine().warp(image, made, (shape[0] - 3, shape[1] + 5), how, alpha=shape[2] == 4)
+                out = CpuEngine().warp(Work(image, made, (shape[0] - 3, shape[1] + 5), how, shape[2] == 4))
                 sums.append(float(out.astype(float).sum()))
 print(sum(sums), "numba" in sys.modules)
 """
@@ -117,11 +118,11 @@ def test_calls_leave_the_interpreter_to_others():
         while not done.wait(0.0005):
             beats[0] += 1
 
-    CpuEngine().warp(large[:50, :50].copy(), made, (10, 10), Sampling())
+    CpuEngine().warp(Work(large[:50, :50].copy(), made, (10, 10), Sampling()))
     other = threading.Thread(target=beat)
     other.start()
     for _ in range(3):
-        CpuEngine().warp(large, made, (3000, 3000), Sampling(antialias="off"))
+        CpuEngine().warp(Work(large, made, (3000, 3000), Sampling(antialias="off")))
     done.set()
     other.join()
     assert beats[0] >= 3  # a call that held the interpreter would let none through
@@ -131,16 +132,16 @@ def test_kernels_of_both_kinds_live_in_one_process(image):
     """numba's own kernels allocate; linking ours after them must not take their allocator away."""
     made = words.transformation(words.steps("rotate 20"), SIZE)
     five = np.random.default_rng(0).integers(0, 256, (*SIZE, 5), dtype=np.uint8)
-    first = CpuEngine().warp(five, made, SIZE, Sampling())
+    first = CpuEngine().warp(Work(five, made, SIZE, Sampling()))
     native.load.cache_clear()
     warped(image)
     for _ in range(50):
-        np.testing.assert_array_equal(CpuEngine().warp(five, made, SIZE, Sampling()), first)
+        np.testing.assert_array_equal(CpuEngine().warp(Work(five, made, SIZE, Sampling())), first)
     code = (
         "import sys; from tests.engines.test_native import *; i = np.zeros((*SIZE, 5), np.uint8); "
-        "m = words.transformation(words.steps('rotate 20'), SIZE); CpuEngine().warp(i, m, SIZE, Sampling()); "
+        "m = words.transformation(words.steps('rotate 20'), SIZE); CpuEngine().warp(Work(i, m, SIZE, Sampling())); "
         "warped(np.zeros((*SIZE, 3), np.uint8)); j = np.zeros((*SIZE, 5), np.uint16); "
-        "[CpuEngine().warp(k, m, SIZE, Sampling()) for k in (i, j) * 20]"
+        "[CpuEngine().warp(Work(k, m, SIZE, Sampling())) for k in (i, j) * 20]"
     )
     environment = {**os.environ, "STN_CACHE_DIR": str(native.cache_root().parent)}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)

@@ -17,7 +17,7 @@ def work(name="shrink", dtype="uint8", channels=3, out_size=(61, 47)):
 
 
 def whole(work):
-    return ENGINE.warp(work.image, work.transformation, work.out_size, work.sampling)
+    return ENGINE.warp(work)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -35,9 +35,9 @@ class Counting(CpuEngine):
     def __init__(self):
         self.asked = []
 
-    def warp(self, image, transformation, out_size, sampling, *, alpha=False, rows=None):
-        self.asked.append(out_size[0] if rows is None else rows[1] - rows[0])
-        return super().warp(image, transformation, out_size, sampling, alpha=alpha, rows=rows)
+    def warp(self, work, rows=None):
+        self.asked.append(work.out_size[0] if rows is None else rows[1] - rows[0])
+        return super().warp(work, rows)
 
 
 @pytest.mark.parametrize("step", [1, 4, 10, 61])

@@ -24,7 +24,7 @@ def test_bands_are_the_definition(dtype, channels, alpha, monkeypatch):
     ):
         image, map_ = picture(rng, dtype, channels), transformation(name)
         sampling = how(kernel, padding, False, "auto", channels, dtype)
-        result = TorchEngine().warp(image, map_, (19, 31), sampling, alpha=alpha)
+        result = TorchEngine().warp(Work(image, map_, (19, 31), sampling, alpha=alpha))
         points = reference.input_points(map_, image.shape[:2], (19, 31))
         expected = reference.warp(image, points, sampling, alpha=alpha)
         if kernel == "nearest":
@@ -35,8 +35,8 @@ def test_bands_are_the_definition(dtype, channels, alpha, monkeypatch):
 
 def test_strips_are_the_whole():
     image, map_ = picture(np.random.default_rng(1), "uint8", 3), transformation("shrink")
-    whole = TorchEngine().warp(image, map_, (19, 31), Sampling())
-    strips = [TorchEngine().warp(image, map_, (19, 31), Sampling(), rows=r) for r in ((0, 7), (7, 19))]
+    whole = TorchEngine().warp(Work(image, map_, (19, 31), Sampling()))
+    strips = [TorchEngine().warp(Work(image, map_, (19, 31), Sampling()), rows=r) for r in ((0, 7), (7, 19))]
     np.testing.assert_array_equal(np.concatenate(strips), whole)
 
 
@@ -44,5 +44,5 @@ def test_all_at_once_are_one_by_one():
     rng = np.random.default_rng(2)
     works = [Work(picture(rng, "uint8", c), transformation("turn"), (9, 11), Sampling()) for c in (1, 3)]
     for work, result in zip(works, TorchEngine().warp_all(works), strict=True):
-        alone = TorchEngine().warp(work.image, work.transformation, work.out_size, work.sampling)
+        alone = TorchEngine().warp(work)
         np.testing.assert_array_equal(result, alone)
