@@ -1,6 +1,5 @@
 """`stn warp`: files and folders of images, each through the same θ or its own."""
 
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -19,17 +18,14 @@ from stn_cli.commands.options import (
     whole,
 )
 from stn_cli.commands.sources import source as theta_source
+from stn_cli.commands.warp_report import Sheet, Teller, summary, would_warp
 from stn_cli.errors import OptionError
 
 if TYPE_CHECKING:
     from stn_cli.commands.on_ray import Recipe
     from stn_cli.commands.progress import Say
-    from stn_cli.commands.sources import Source, View
-    from stn_cli.core.transformation import Transformation
     from stn_cli.folders.pipeline import Results
     from stn_cli.folders.plan import Job, Plan
-
-SHEET_PAIRS = 48  # pictures on a contact sheet; a folder of thousands needs no poster
 
 
 @with_groups
@@ -163,7 +159,7 @@ def warp(
     for job in plan.jobs:
         source.settings(job.name)  # a file without a row is told before anything is touched
     if dry_run:
-        _dry_run(plan, json)
+        would_warp(plan, json)
         return
     background = chosen.fill.background() if chosen.fill is not None else None
     if engine == "ray":
@@ -189,7 +185,7 @@ def warp(
     # one picture for many workers: they share its rows
     threads = max(1, (machine.jobs or cpus()) // max(len(plan.jobs), 1)) if device_engine.name == "cpu" else 1
     warper = Warper(source, device_engine, how, made.size, max_pixels or MAX_PIXELS, threads)
-    sheet = _Sheet(shown, plan, existing) if shown is not None else None
+    sheet = Sheet(shown, plan, existing) if shown is not None else None
     from stn_cli.commands.progress import progress
 
     with progress("warping", "images", quiet=json) as (advance, say):
@@ -200,7 +196,7 @@ def warp(
             on_compile(say)
         if verbose:
             say(f"device {device_engine.name}: {why}")
-        warper.seen = _Teller(say, source, verbose).tell
+        warper.seen = Teller(say, source, verbose).tell
 
         def on_progress(done: int, total: int, job: "Job", failed: Exception | None) -> None:
             advance(done, total)
@@ -252,14 +248,14 @@ def _on_ray(plan: "Plan", recipe: "Recipe", address: str | None, workers: int | 
 
 def _interrupted(results: "Results", plan: "Plan", say: "Say", json: bool) -> NoReturn:
     say(f"stn: interrupted; {len(plan.jobs) - len(results.done)} left, --existing skip goes on")
-    _summary(results, plan, json)
+    summary(results, plan, json)
     raise typer.Exit(130)
 
 
 def _end(results: "Results", plan: "Plan", json: bool, sheet: Path | None = None) -> None:
     for job, note in results.notes:
         typer.echo(f"stn: note: {job.source}: {note}", err=True)
-    _summary(results, plan, json, sheet)
+    summary(results, plan, json, sheet)
     if results.failed:
         raise typer.Exit(1)
 
@@ -268,110 +264,3 @@ def _check_size(text: str, max_pixels: int) -> None:
     from stn_cli.commands.options import bounded, size
 
     bounded("--size", size("--size", text, (1, 1)), max_pixels)
-
-
-def _dry_run(plan: "Plan", json: bool) -> None:
-    rows = [{"source": str(job.source), "output": str(job.target)} for job in plan.jobs]
-    if json:
-        typer.echo(
-            dumps({"would_warp": rows, "skipped": [str(job.source) for job in plan.skipped]}, ensure_ascii=False)
-        )
-        return
-    for row in rows:
-        typer.echo(f"{row['source']} → {row['output']}")
-    typer.echo(f"{len(plan.jobs)} to warp, {len(plan.skipped)} to skip; nothing was written")
-
-
-def _summary(results: "Results", plan: "Plan", json: bool, sheet: Path | None = None) -> None:
-    rate = len(results.done) / max(results.seconds, 1e-9)
-    manifest = plan.manifest if plan.manifest is not None and plan.manifest.exists() else None
-    if json:
-        summary = {
-            "warped": len(results.done),
-            "skipped": len(results.skipped),
-            "failed": [{"path": str(error.path), "reason": error.reason} for error in results.failed],
-            "stopped": str(results.stopped) if results.stopped else None,
-            "seconds": round(results.seconds, 3),
-            "images_per_second": round(rate, 1),
-            "out": str(plan.jobs[0].target if plan.single and plan.jobs else plan.folder),
-            "manifest": str(manifest) if manifest else None,
-            "contact_sheet": str(sheet) if sheet else None,
-        }
-        typer.echo(dumps(summary, ensure_ascii=False))
-        return
-    parts = [f"{len(results.done)} warped", f"{len(results.skipped)} skipped", f"{len(results.failed)} failed"]
-    typer.echo(f"{', '.join(parts)} in {results.seconds:.1f} s ({rate:.{0 if rate >= 10 else 1}f} images/s)")
-    if plan.ignored:
-        typer.echo("passed over: " + ", ".join(f"{count} {kind}" for kind, count in sorted(plan.ignored.items())))
-    if plan.single and results.done:
-        typer.echo(f"output    {plan.jobs[0].target}")
-    if manifest is not None:
-        typer.echo(f"manifest  {manifest}")
-    if sheet is not None:
-        typer.echo(f"sheet     {sheet}")
-
-
-class _Teller:
-    """Says what each θ means, each thing once; how other tools would write it, for the first."""
-
-    def __init__(self, say: "Say", source: "Source", verbose: bool) -> None:
-        self.say, self.source, self.verbose = say, source, verbose
-        self.told: set[str] = set()
-
-    def tell(self, job: "Job", made: "Transformation", view: "View") -> None:
-        self._once(self.source.remark(view))
-        if not self.verbose:
-            return
-        from stn_cli.core.conventions import calls
-        from stn_cli.core.describe import describe
-        from stn_cli.core.sampling import Sampling
-
-        found = describe(made, view.in_size, view.out_size, view.align_corners)
-        height, width = view.in_size
-        first = not self.told
-        self._once(f"{job.name} ({width}×{height}): {found.sentence()}")
-        if first and found.determinant != 0:
-            how = Sampling(align_corners=view.align_corners)
-            for library, call in calls(made, view.in_size, view.out_size, how).items():
-                self._once(f"  {library:<12}{call}")
-
-    def _once(self, line: str | None) -> None:
-        if line is not None and line not in self.told:
-            self.told.add(line)
-            self.say(line)
-
-
-class _Sheet:
-    """Collects the first pictures of the plan, small, and writes them side by side with what became of them."""
-
-    def __init__(self, path: Path, plan: "Plan", existing: str) -> None:
-        if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
-            raise OptionError("--contact-sheet", path, "ends in .png, .jpg or .webp")
-        if existing == "fail" and path.exists():
-            raise OptionError("--contact-sheet", path, "exists already; --existing overwrite replaces it")
-        pictures = [place for job in plan.jobs for place in (job.source, job.target) if isinstance(place, Path)]
-        if path.absolute() in {picture.absolute() for picture in pictures}:
-            raise OptionError("--contact-sheet", path, "is one of the pictures")
-        self.path, self.order = path, [job.name for job in plan.jobs]
-        self.wanted = set(self.order[:SHEET_PAIRS])
-        self.pairs: dict[str, Any] = {}
-
-    def add(self, job: "Job", before: Any, after: Any) -> None:
-        from stn_cli.draw.contact_sheet import Pair, thumbnail
-        from stn_cli.folders.preview import preview
-
-        if job.name in self.wanted:
-            small = [thumbnail(preview(picture.frames[0])) for picture in (before, after)]
-            self.pairs[job.name] = Pair(job.name, *small)
-
-    def write(self) -> None:
-        from stn_cli.draw.contact_sheet import contact_sheet
-        from stn_cli.folders.atomic import replacing
-
-        pairs = [self.pairs[name] for name in self.order if name in self.pairs]
-        if not pairs:
-            return
-        sheet = contact_sheet(pairs, left_out=max(0, len(self.order) - SHEET_PAIRS))
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(self.path, overwrite=True) as (file, _):
-            sheet.save(file, format={".png": "PNG", ".webp": "WEBP"}.get(self.path.suffix.lower(), "JPEG"))
