@@ -7,6 +7,7 @@ import cv2
 import imagecodecs
 import numpy as np
 import pytest
+import simplejpeg
 import tifffile
 from PIL import Image, ImageSequence
 
@@ -142,6 +143,20 @@ def test_a_jpeg_is_decoded_smaller_on_request(tmp_path: Path, factor: int) -> No
     frame = picture.frames[0]
     assert frame.size == tuple(-(-s // factor) for s in SIZE)
     assert (frame.reduced, frame.full_size) == (factor, SIZE)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 8])
+@pytest.mark.parametrize("width", [64, 77, 640])
+def test_a_jpeg_is_decoded_off_the_borders_of_vectors(tmp_path: Path, width: int, factor: int) -> None:
+    """On them libjpeg-turbo writes past the caches. The pixels are the library's own."""
+    pixels = np.resize(scene(3), (64, width, 3))
+    Image.fromarray(pixels).save(tmp_path / "a.jpg")
+    found = read(tmp_path / "a.jpg", Reading(shrink=lambda size: factor)).frames[0].pixels
+    least = {"min_height": -(-64 // factor), "min_width": -(-width // factor)} if factor > 1 else {}
+    expected = simplejpeg.decode_jpeg((tmp_path / "a.jpg").read_bytes(), **least)
+    np.testing.assert_array_equal(found, expected)
+    assert found.ctypes.data % 32
+    assert found.flags.c_contiguous
 
 
 def test_palette_and_bilevel_stay_indices_for_labels(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from stn_cli.folders.codecs.jpeg_segments import EXIF, XMP, Segments, parse, pro
 from stn_cli.folders.picture import Frame, Metadata, Picture
 
 QUALITY = 90
+_VECTOR = 32  # bytes
 
 
 def read(data: bytes, reading: Reading) -> Picture:
@@ -40,11 +41,26 @@ def _decode(data: bytes, header: Segments, turn: int, reading: Reading) -> Frame
     colours, mode = ("GRAY", "L") if header.components == 1 else ("RGB", "RGB")
     least = (-(-height // reduced), -(-width // reduced)) if reduced > 1 else (0, 0)
     try:
-        pixels = simplejpeg.decode_jpeg(data, colours, min_height=least[0], min_width=least[1])
+        pixels = _pixels(data, colours, least)
     except ValueError:
         # Stray bytes are forgiven, missing ones are not: Pillow draws that line.
         return replace(_by_pillow(data), full_size=header.size)
     return Frame(pixels, mode, reduced=reduced if pixels.shape[:2] != header.size else 1, full_size=header.size)
+
+
+def _pixels(data: bytes, colours: str, least: tuple[int, int]) -> np.ndarray:
+    """Decode to the smallest size that has `least` (height, width).
+
+    Into memory off the borders of vectors: rows that begin on one, libjpeg-turbo writes past the caches (`movntdq` in its
+    colour conversion), and whoever reads the pixels next would wait for the memory.
+    """
+    height, width, *_ = simplejpeg.decode_jpeg_header(data, *least)
+    size = height * width * (1 if colours == "GRAY" else 3)
+    room = np.empty(size + _VECTOR, np.uint8)
+    start = (_VECTOR // 4 - room.ctypes.data) % _VECTOR
+    return simplejpeg.decode_jpeg(
+        data, colours, min_height=least[0], min_width=least[1], buffer=room[start : start + size]
+    )
 
 
 def _by_pillow(data: bytes) -> Frame:
