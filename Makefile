@@ -7,7 +7,7 @@ READY := $(VENV)/.installed
 READY_TEST := $(VENV)/.installed-test
 JOBS ?= 2
 
-.PHONY: demo test test-all coverage lint docs bench samples clean
+.PHONY: demo test test-all coverage mutants lint docs bench samples clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -36,6 +36,12 @@ coverage: $(READY_TEST) lint
 	$(BIN)/python -m pytest -n $(JOBS) --cov=stn_cli --cov-report=json:.coverage.json
 	$(BIN)/python tests/coverage_floor.py .coverage.json
 
+# Changes core/ line by line and sees whether a test notices: half an hour. `mutmut show NAME` shows a survivor.
+mutants: $(READY_TEST)
+	$(PIP) install --quiet -c constraints.txt --group mutants
+	$(BIN)/mutmut run --max-children $(JOBS)
+	$(BIN)/mutmut results
+
 lint: $(READY_TEST)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -55,4 +61,4 @@ bench: $(READY_TEST)
 	$(BIN)/python -m tests.benchmarks.folder
 
 clean:
-	rm -rf $(VENV) out .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) out mutants .pytest_cache .ruff_cache .hypothesis

@@ -5,11 +5,10 @@ is larger than the kernel, one sample aliases; the mean of n_x × n_y samples sp
 area average (exactly so for reductions by whole factors). Works on any array of the array-API standard.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from stn_cli.core.coordinates import Array
 from stn_cli.core.namespaces import array_namespace
-from stn_cli.core.sampling import Antialias
 
 MOST_TAPS = 128  # along one axis; a pixel at the horizon of a projective map would ask for any number
 AUTO = 1.5  # `auto` averages where the largest singular value of the Jacobian is above this
@@ -22,7 +21,7 @@ def differences(points: Array, axis: int) -> Array:
     length = points.shape[axis]
 
     def part(start: int, stop: int) -> Array:
-        return points[(slice(None),) * (axis % points.ndim) + (slice(start, stop),)]
+        return points[(*[slice(None)] * (axis % points.ndim), slice(start, stop), ...)]
 
     if length == 1:
         return xp.zeros_like(points)
@@ -32,7 +31,7 @@ def differences(points: Array, axis: int) -> Array:
 
 
 def jacobian(grid: Array) -> tuple[Array, Array]:
-    """J_x and J_y, each (N, H', W', 2): how a sampling grid in input pixels moves for one output pixel right, and down."""
+    """J_x and J_y, each (…, H', W', 2): how a sampling grid in input pixels moves for one output pixel right, and down."""
     return differences(grid, -2), differences(grid, -3)
 
 
@@ -44,12 +43,9 @@ def largest_singular_value(along_x: Array, along_y: Array) -> Array:
     return xp.sqrt((xx + yy) / 2 + xp.sqrt(((xx - yy) / 2) ** 2 + xy**2))
 
 
-def taps(along_x: Array, along_y: Array, antialias: Antialias) -> tuple[Array, Array]:
+def taps(along_x: Array, along_y: Array, antialias: Literal["auto", "on"]) -> tuple[Array, Array]:
     """n_x and n_y, integers from 1 to `MOST_TAPS`, each (…) for Jacobian columns (…, 2)."""
     xp = array_namespace(along_x)
-    if antialias == "off":
-        one = xp.ones(along_x.shape[:-1], dtype=xp.int64)
-        return one, one
     above = largest_singular_value(along_x, along_y) > (AUTO if antialias == "auto" else 1) + SLACK
 
     def count(column: Array) -> Array:

@@ -19,7 +19,7 @@ import numpy as np
 
 from stn_cli.core.coordinates import Size, pixel_frame
 from stn_cli.core.sampling import Sampling
-from stn_cli.core.transformation import Transformation
+from stn_cli.core.transformation import Transformation, pixel_matrices, shown
 from stn_cli.errors import OptionError
 
 CONVENTIONS = ("torch", "opencv", "pillow", "skimage", "kornia", "imagemagick")
@@ -39,19 +39,16 @@ def to_convention(
     """
     _known(name)
     matrix = transformation.matrix()
-    pixel = transformation.pixel_matrix(in_size, out_size, align_corners)
-    if matrix is None or pixel is None:
+    if matrix is None:
         raise OptionError("--to", name, f"the family {transformation.family.name} has no matrix: use stn grid --maps")
     affine = bool((matrix[2, :2] == 0).all())
     if name == "torch":
         return _numbers(matrix, affine)
+    pixel = pixel_matrices(matrix, in_size, out_size, align_corners)
     if name in _CORNER_ORIGIN:
         pixel = _HALF @ pixel @ np.linalg.inv(_HALF)
     if name in _FORWARD:
-        pixel = _inverted(pixel)
-    if affine:
-        pixel = pixel / pixel[2, 2]
-        pixel[2] = (0.0, 0.0, 1.0)
+        pixel = _inverted(pixel, "--theta", shown(transformation.theta))
     if name == "imagemagick" and affine:
         return pixel[:2].T.reshape(-1)
     if name == "skimage":
@@ -69,7 +66,7 @@ def from_convention(
     """
     _known(name)
     values = np.asarray(numbers, dtype=np.float64)
-    text = " ".join(f"{v:g}" for v in values)
+    text = shown(values)
     if len(values) not in (6, 8, 9) or not np.isfinite(values).all():
         raise OptionError("--matrix", text, f"{name} writes 6 numbers (affine), or 8 or 9 (projective)")
     if len(values) == 6 and name == "imagemagick":
@@ -79,7 +76,7 @@ def from_convention(
     matrix = np.append(values, 1.0)[:9].reshape(3, 3)
     if name != "torch":
         if name in _FORWARD:
-            matrix = _inverted(matrix, text)
+            matrix = _inverted(matrix, "--matrix", text)
         if name in _CORNER_ORIGIN:
             matrix = np.linalg.inv(_HALF) @ matrix @ _HALF
         affine = bool((np.abs(matrix[2, :2]) <= 1e-15 * np.abs(matrix).max()).all())
@@ -131,10 +128,9 @@ def _known(name: str) -> None:
         raise OptionError("--convention", name, f"choose one of {', '.join(CONVENTIONS)}")
 
 
-def _inverted(matrix: np.ndarray, shown: str | None = None) -> np.ndarray:
+def _inverted(matrix: np.ndarray, option: str, text: str) -> np.ndarray:
     if not abs(np.linalg.det(matrix / np.abs(matrix).max())) >= 1e-14:  # NaN, for zeros, included
-        text = shown or " ".join(f"{v:g}" for v in matrix.reshape(-1))
-        raise OptionError("--matrix", text, "the matrix must not be singular: this library writes the inverse")
+        raise OptionError(option, text, "the matrix must not be singular: this library writes the inverse")
     return np.linalg.inv(matrix)
 
 

@@ -76,20 +76,14 @@ class Description:
 
 def describe(transformation: Transformation, in_size: Size, out_size: Size, align_corners: bool = False) -> Description:
     """What `transformation` does between images of `in_size` and `out_size`, (height, width) each."""
-    centre_out = np.zeros((1, 2))
-    half_right, half_down = (
-        np.array([[1 / out_size[1], 0.0]]),
-        np.array([[0.0, 1 / out_size[0]]]),
-    )  # half an output pixel
+    half_right, half_down = np.diag([1 / max(n - align_corners, 1) for n in reversed(out_size)])  # half an output pixel
 
     def place(xy: np.ndarray) -> np.ndarray:
         return pixels(transformation.points(xy), in_size, align_corners)
 
-    along_x = (place(half_right) - place(-half_right))[0]
-    along_y = (place(half_down) - place(-half_down))[0]
-    jacobian = np.stack([along_x, along_y], axis=-1)
+    jacobian = np.stack([place(half_right) - place(-half_right), place(half_down) - place(-half_down)], axis=-1)
     determinant = float(np.linalg.det(jacobian))
-    if abs(determinant) < 1e-12 * max(np.abs(jacobian).max() ** 2, 1e-300):
+    if abs(determinant) <= 1e-12 * np.abs(jacobian).max() ** 2:
         determinant = 0.0
 
     grid = _thinned(transformation, out_size, align_corners)
@@ -102,10 +96,11 @@ def describe(transformation: Transformation, in_size: Size, out_size: Size, alig
     rotation = scales = shear = None
     if transformation.matrix() is not None and determinant != 0:
         rotation, scales, shear = _decomposed(np.linalg.inv(jacobian), determinant)
-    still = np.abs(transformation.theta - np.array(transformation.family.identity())).max(initial=0) < 1e-12
+    centre = place(np.zeros(2))
+    still = np.abs(transformation.theta - np.array(transformation.family.identity())).max() < 1e-12
     return Description(
         family=transformation.family.name,
-        centre=(float(place(centre_out)[0, 0]), float(place(centre_out)[0, 1])),
+        centre=(float(centre[0]), float(centre[1])),
         rotation=rotation,
         scales=scales,
         shear=shear,
@@ -119,7 +114,10 @@ def describe(transformation: Transformation, in_size: Size, out_size: Size, alig
 
 
 def _decomposed(content: np.ndarray, determinant: float) -> tuple[float, tuple[float, float], float]:
-    """content = R(rotation) · [[sx, sx·tan], [0, sy]] · mirror: rotation, scales > 0 and shear of a 2×2, y down."""
+    """content = R(rotation) · [[sx, -sy·tan(shear)], [0, sy]] · mirror, y down: rotation, scales above 0, shear.
+
+    That is: mirrored, zoomed, sheared, turned, as the words are done.
+    """
     if determinant < 0:
         content = content @ np.diag([-1.0, 1.0])  # mirrored left to right first
     (a, b), (c, d) = content
@@ -133,10 +131,11 @@ def _decomposed(content: np.ndarray, determinant: float) -> tuple[float, tuple[f
 def _thinned(transformation: Transformation, out_size: Size, align_corners: bool) -> np.ndarray:
     """The sampling grid at up to `MOST_POINTS` pixels of the output, evenly taken, first and last among them."""
     height, width = out_size
-    factor = max(1.0, (height * width / MOST_POINTS) ** 0.5)
-    rows, columns = max(2, round(height / factor)), max(2, round(width / factor))
-    y = normalised_from_pixel(np.linspace(0, height - 1, min(rows, height)), height, align_corners)
-    x = normalised_from_pixel(np.linspace(0, width - 1, min(columns, width)), width, align_corners)
+    short = min(out_size)
+    few = min(short, max(2, round(short * (MOST_POINTS / (height * width)) ** 0.5)))
+    rows, columns = (few if n == short else min(n, MOST_POINTS // few) for n in out_size)
+    y = normalised_from_pixel(np.linspace(0, height - 1, rows), height, align_corners)
+    x = normalised_from_pixel(np.linspace(0, width - 1, columns), width, align_corners)
     return transformation.points(np.stack(np.meshgrid(x, y), axis=-1))
 
 
@@ -145,7 +144,7 @@ def _folded(place: np.ndarray, determinant: float) -> float:
         return 0.0
     right, down = place[:-1, 1:] - place[:-1, :-1], place[1:, :-1] - place[:-1, :-1]
     local = right[..., 0] * down[..., 1] - right[..., 1] * down[..., 0]
-    return float((local * determinant < -1e-12 * abs(determinant) * max(abs(determinant), 1e-9)).mean())
+    return float((local / determinant < -1e-12).mean())
 
 
 def _horizon(transformation: Transformation) -> bool:

@@ -45,7 +45,7 @@ def sample(
     grid = grid.expand(U.shape[0], -1, -1, -1)
     work = _working_dtype(U.dtype)
     V = _antialiased(U.to(work), grid.to(work), how)
-    return V if V.dtype == U.dtype else _narrow(V, U.dtype)
+    return _narrow(V, U.dtype)
 
 
 def _antialiased(U: Tensor, grid: Tensor, how: Sampling) -> Tensor:

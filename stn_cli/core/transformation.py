@@ -27,7 +27,7 @@ class Transformation:
         if len(theta) != self.family.size:
             raise OptionError("--theta", f"{len(theta)} numbers", f"{self.family.name} takes {self.family.size}")
         if not np.isfinite(theta).all():
-            raise OptionError("--theta", _short(theta), "every number must be finite")
+            raise OptionError("--theta", shown(theta), "every number must be finite")
         theta.flags.writeable = False
         object.__setattr__(self, "theta", theta)
 
@@ -78,13 +78,13 @@ class Transformation:
         """
         matrix = np.asarray(matrix, dtype=np.float64)
         last = matrix[2, 2]
-        if not np.isfinite(matrix).all() or abs(last) <= 1e-12 * np.abs(matrix).max():
+        if not abs(last) > 1e-12 * np.abs(matrix[2]).max():  # NaN included
             raise OptionError(
-                "--theta", _short(matrix.reshape(-1)), "the last number of a projective θ must not be zero"
+                "--theta", shown(matrix.reshape(-1)), "the last number of a projective θ must not be zero"
             )
-        matrix = matrix / last
-        affine = np.abs(matrix[2, :2]).max() == 0
-        name = family or ("affine" if affine else "projective")
+        with np.errstate(all="ignore"):  # what overflows is no finite θ, and refused as that
+            matrix = matrix / last
+        name = family or ("projective" if matrix[2, :2].any() else "affine")
         theta = matrix[:2].reshape(-1) if name == "affine" else matrix.reshape(-1)[:8]
         return cls(make(name), theta)
 
@@ -104,5 +104,6 @@ def _invertible(frame: list[list[float]]) -> np.ndarray:
     return matrix
 
 
-def _short(values: np.ndarray) -> str:
+def shown(values: np.ndarray) -> str:
+    """Numbers as a message shows them: the first nine."""
     return " ".join(f"{v:g}" for v in values[:9]) + (" …" if len(values) > 9 else "")

@@ -83,7 +83,7 @@ def steps(text: str, option: str = "--do") -> tuple[Step, ...]:
         if verb not in ORDER:
             raise OptionError(option, part, f"each step begins with one of {', '.join(ORDER)}")
         try:
-            found.append(step(verb, rest, option))
+            found.append(step(verb, rest))
         except OptionError as error:
             raise OptionError(option, part, error.allowed) from None
     return tuple(found)
@@ -117,21 +117,25 @@ def transformation(
     """
     import numpy as np
 
+    from stn_cli.core.families import Affine
     from stn_cli.core.transformation import Transformation
 
     height, width = in_size
     centre = ((width - 1) / 2, (height - 1) / 2)
     if about is not None:
         centre = (about[0].pixels(width), about[1].pixels(height))
-    content = np.eye(3)
-    for one in made:
-        content = _matrix(one, in_size, centre) @ content
     frame = np.array(pixel_frame(in_size, align_corners))
     if align_corners and min(in_size) == 1:
         raise OptionError("--align-corners", f"an image of {width}×{height}", "needs at least 2×2 pixels")
-    matrix = np.linalg.inv(frame) @ np.linalg.inv(content) @ frame
-    matrix[2] = (0.0, 0.0, 1.0)
-    return Transformation.from_matrix(matrix, "affine")
+    matrix = np.linalg.inv(frame)
+    with np.errstate(all="ignore"):
+        for one in made:  # each by itself: the product of very small steps may be singular
+            matrix = matrix @ np.linalg.inv(_matrix(one, in_size, centre))
+        matrix = matrix @ frame
+    if not np.isfinite(matrix).all():
+        said = ", ".join(dict.fromkeys(f"--{one.verb}" for one in made))
+        raise OptionError(said, "numbers as large or small as these", "overflow")
+    return Transformation(Affine(), matrix[:2].reshape(-1))
 
 
 def _matrix(one: Step, in_size: Size, centre: tuple[float, float]) -> "np.ndarray":

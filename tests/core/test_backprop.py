@@ -111,3 +111,23 @@ def test_a_shared_input_pixel_gathers_from_every_output_pixel():
     tent = (1 - (points.double() - 2).abs()).clamp(min=0).prod(-1)
     gathered = backprop.dL_dU(dL_dV, near)[0, 0, 2, 2]
     torch.testing.assert_close(gathered, (tent * dL_dV.flatten()).sum())
+
+
+def test_unless_told_otherwise_zeros_lie_outside_and_corners_are_not_aligned():
+    """As everywhere in stn, and in torch."""
+    random = torch.Generator().manual_seed(5)
+    U, dL_dV = (torch.randn(1, 2, 5, 6, generator=random, dtype=torch.float64) for _ in range(2))
+    theta, G = torch.tensor([[1.2, 0.1, 0.3, -0.2, 1.1, 0]], dtype=torch.float64), target_grid((5, 6), False)
+    plain = backprop.backward(dL_dV, U, theta, G)
+    told = backprop.backward(dL_dV, U, theta, G, padding="zeros", align_corners=False)
+    for name in ("U", "grid", "theta"):
+        assert torch.equal(getattr(plain, name), getattr(told, name))
+    near = backprop.neighbours(U, affine_grid(theta.reshape(1, 2, 3), [1, 1, 5, 6], align_corners=False))
+    assert torch.equal(backprop.dL_dgrid(dL_dV, near), told.grid)
+
+
+def test_a_fill_takes_the_precision_of_the_image():
+    fill = torch.tensor([0.5], dtype=torch.float64)
+    near = backprop.neighbours(torch.zeros(1, 1, 2, 2), torch.full((1, 1, 1, 2), 9.0), padding="fill", fill=fill)
+    assert backprop.output(near).dtype == torch.float32
+    assert backprop.output(near).item() == 0.5

@@ -1,5 +1,6 @@
 """Each convention against the very library: the same numbers give the same picture. Sizes are never square."""
 
+import re
 import shutil
 import subprocess
 
@@ -73,6 +74,28 @@ def test_kornia(image, made):
     there = kornia.geometry.warp_affine if numbers.shape[1] == 2 else kornia.geometry.warp_perspective
     theirs = there(U, numbers, OUT, align_corners=True)[0].permute(1, 2, 0).numpy()
     assert np.abs(theirs - ours(image, made))[inside(made)].max() < 0.01
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("words_", ["shear 8; rotate 25; zoom 1.3,0.9", "rotate 90", None], ids=str)
+def test_the_line_of_each_library_is_that_warp(image, words_, align_corners):
+    made = fit.corners(np.array([(5.0, 3), (52, 8), (58, 37), (2, 30)]), IN, align_corners)
+    if words_:
+        made = words.transformation(words.steps(words_), IN, align_corners=align_corners)
+    lines = calls(made, IN, OUT, Sampling(align_corners=align_corners))
+    assert set(lines) == {"opencv", "pillow", "imagemagick"} | ({"torch"} if words_ else set())
+    grid = made.grid(OUT, align_corners)
+    U = torch.tensor(image, dtype=torch.float32).permute(2, 0, 1)[None]
+    expected = sample(U, torch.tensor(grid)[None], align_corners=align_corners)[0, 0].numpy()
+    within = (np.abs(grid) < 0.93).all(-1)
+    for library, band in (("opencv", image[..., 0]), ("pillow", Image.fromarray(image[..., 0])), ("torch", U)):
+        if library in lines:
+            assert not re.search(r"e-1\d", lines[library]), "noise is written as 0"
+            made_there = eval(
+                lines[library], {"cv2": cv2, "np": np, "Image": Image, "torch": torch, "F": F, "C": 3, "U": band}
+            )
+            theirs = np.asarray(made_there)[0, 0] if library == "torch" else np.asarray(made_there)
+            assert np.abs(theirs - expected)[within].max() < 0.02
 
 
 def test_torch(image):

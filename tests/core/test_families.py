@@ -6,7 +6,7 @@ import array_api_strict
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.interpolate import RBFInterpolator
 from skimage.transform import PiecewiseAffineTransform
@@ -16,7 +16,7 @@ from stn_cli.core.coordinates import target_grid
 from stn_cli.core.families import FAMILIES, Affine, Flow, PiecewiseAffine, ThinPlateSpline, family_for, make
 from stn_cli.errors import OptionError, StnError
 
-SIZES = [(5, 7), (8, 8), (1, 6), (9, 1)]
+SIZES = [(5, 7), (8, 8), (2, 3), (1, 6), (9, 1)]
 everywhere = pytest.mark.parametrize("align_corners", [False, True])
 every_family = pytest.mark.parametrize("name", FAMILIES)
 
@@ -25,6 +25,11 @@ def near_identity(name: str, rows: int = 3, seed: int = 0) -> tuple:
     family = make(name)
     noise = np.random.default_rng(seed).normal(scale=0.1, size=(rows, family.size))
     return family, np.array(family.identity()) + noise
+
+
+def near_identity_of(family, seed: int = 0) -> np.ndarray:
+    still = np.array(family.identity())
+    return still + np.random.default_rng(seed).normal(scale=0.1, size=still.shape)
 
 
 @everywhere
@@ -154,11 +159,16 @@ def test_flow_between_its_points_is_torchs_bilinear(align_corners):
     np.testing.assert_allclose(ours, expected[0].permute(1, 2, 0).numpy(), atol=1e-12)
 
 
-def test_a_projective_horizon_stays_finite():
-    theta = np.array([1, 0, 0, 0, 1, 0, 1.0, 0])  # w = 0 along x = -1
-    for align_corners in (False, True):
-        grid = make("projective").grid(theta, (9, 9), align_corners=align_corners)
-        assert np.isfinite(grid).all()
+@given(st.floats(-1e-7, 1e-7))
+@example(0.0)
+def test_a_projective_horizon_stays_finite_and_each_side_goes_its_own_way(w):
+    """w = 1 - x: before the horizon and on it points go far to the right, just beyond it far to the left."""
+    theta = np.array([1, 0, 0, 0, 1, 0, -1.0, 0])
+    x, y = make("projective").points(theta, np.array([[1.0 - w, 0.5]]))[0, 0]
+    w = 1 - (1 - w)  # as it is after rounding
+    assert np.isfinite([x, y]).all()
+    assert min(abs(x), abs(2 * y)) > 1e5
+    assert (x > 0) == (y > 0) == (w >= 0)
 
 
 def test_the_family_follows_from_the_count():
@@ -168,6 +178,14 @@ def test_the_family_follows_from_the_count():
     for count, name in ((5, None), (7, None), (1, None), (0, None), (6, "projective"), (7, "tps"), (6, "nonsense")):
         with pytest.raises(OptionError):
             family_for(count, name)
+    for count in (8, 10, 12, 18, 20, 24, 98):
+        square = count in (8, 18, 98)
+        for name in ("tps", "piecewise-affine", "flow"):
+            if square:
+                assert family_for(count, name).size == count
+            else:
+                with pytest.raises(OptionError, match="2n²"):
+                    family_for(count, name)
 
 
 @every_family
@@ -176,6 +194,46 @@ def test_options_rebuild_the_family(name):
     again = make(name, **family.options())
     assert again == family
     assert len(family.parameter_names) == family.size == len(family.identity())
+
+
+@pytest.mark.parametrize("family", [ThinPlateSpline, PiecewiseAffine])
+@pytest.mark.parametrize("shape", [(2, 2), (2, 3), (4, 2)])
+def test_a_lattice_spans_the_output_row_by_row(family, shape):
+    made = family(shape)
+    expected = np.stack(np.meshgrid(np.linspace(-1, 1, shape[1]), np.linspace(-1, 1, shape[0])), -1).reshape(-1, 2)
+    np.testing.assert_allclose(made.control_points, expected, atol=1e-15)
+    assert made.parameter_names[:4] == ("x1", "y1", "x2", "y2")
+    read = near_identity_of(made)
+    np.testing.assert_allclose(made.points(read, expected)[0].reshape(-1), read, atol=1e-12)
+
+
+def test_beyond_its_lattice_the_outermost_triangles_go_on():
+    family = PiecewiseAffine((3, 4))
+    read = near_identity_of(family)
+    for inner, outer in (((-0.99, -0.98), (-1.5, -1.4)), ((0.99, 0.97), (1.5, 1.3))):
+        middle = np.array([inner, np.add(inner, outer) / 2, outer])
+        moved = family.points(read, middle)[0]
+        np.testing.assert_allclose(moved[1], (moved[0] + moved[2]) / 2, atol=1e-12)
+
+
+@everywhere
+def test_a_flow_of_its_own_size_is_read_where_it_is_given(align_corners):
+    family = Flow((5, 7), align_corners)
+    field = np.random.default_rng(0).normal(size=(3, 5, 7, 2))
+    still = target_grid(np, (5, 7), align_corners, dtype=np.float64)
+    np.testing.assert_array_equal(family.grid(field.reshape(3, -1), (5, 7), align_corners=align_corners), still + field)
+    other = family.grid(field.reshape(3, -1), (5, 7), align_corners=not align_corners)
+    there = target_grid(np, (5, 7), not align_corners, dtype=np.float64)
+    np.testing.assert_allclose(other, family.points(field.reshape(3, -1), there), atol=1e-15)
+
+
+@everywhere
+def test_beyond_the_outer_centres_a_flow_is_constant(align_corners):
+    family = Flow((5, 6), align_corners)
+    field = np.random.default_rng(0).normal(size=(5, 6, 2))
+    xy = np.array([(-3.0, -3.0), (3.0, -3.0), (-3.0, 3.0), (3.0, 3.0)])
+    moved = family.points(field.reshape(-1), xy)[0] - xy
+    np.testing.assert_allclose(moved, field[[0, 0, -1, -1], [0, -1, 0, -1]], atol=1e-12)
 
 
 def test_control_points_that_determine_no_spline_are_refused():

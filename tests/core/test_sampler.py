@@ -165,6 +165,46 @@ def test_points_that_are_no_place_are_harmless(padding, bad):
         assert V[0, 0, 1, 1] == fill.get("fill", 0.0)
 
 
+@pytest.mark.parametrize("padding", ["zeros", "border", "fill"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_infinity_is_far_away_on_its_own_side(padding, axis):
+    U, fill = noise(1, 1, 5, 6), {"fill": 0.25} if padding == "fill" else {}
+    for far in (-1.0, 1.0):
+        grids = torch.zeros(3, 1, 1, 2, dtype=torch.float64)
+        grids[:, 0, 0, axis] = torch.tensor([1e4, 1e30, float("inf")]) * far
+        read = {sample(U, grid[None], padding=padding, **fill).item() for grid in grids}
+        assert len(read) == 1
+
+
+def test_overshoot_is_clipped_not_wrapped():
+    U = torch.tensor([0, 0, 255, 255, 0, 0], dtype=torch.uint8).expand(1, 1, 6, 6)
+    grid = Affine().grid(torch.tensor([0.9, 0.1, 0, 0.1, 0.9, 0], dtype=torch.float64), (20, 20))
+    exact = sample(U.double(), grid, kernel="bicubic", padding="border")
+    assert exact.min() < -5
+    assert exact.max() > 260
+    assert torch.equal(
+        sample(U, grid, kernel="bicubic", padding="border").double(), (exact + 0.5).floor().clamp(0, 255)
+    )
+
+
+def test_one_grid_serves_all_images_and_otherwise_each_has_its_own():
+    U, grids = noise(3, 2, 5, 6), Affine().grid(torch.cat([TURN, TURN[:1] / 2]), (4, 7))
+    for n in range(3):
+        torch.testing.assert_close(sample(U, grids[:1])[n : n + 1], sample(U[n : n + 1], grids[:1]))
+        torch.testing.assert_close(sample(U, grids)[n : n + 1], sample(U[n : n + 1], grids[n : n + 1]))
+    with pytest.raises(StnError, match="2 rows for 3 images"):
+        sample(U, grids[:2])
+
+
+def test_a_sampling_is_a_value():
+    how = Sampling(padding="fill", fill=[1, 2.5])
+    assert how.fill == how.constant(2) == (1.0, 2.5)
+    assert all(type(v) is float for v in how.fill)
+    assert {how: 1}[Sampling(padding="fill", fill=(1, 2.5))] == 1
+    assert Sampling(padding="fill", fill=(3,)).constant(3) == (3.0, 3.0, 3.0)
+    assert Sampling().constant(3) == (0.0, 0.0, 0.0)
+
+
 def test_gradients_flow_to_both_inputs():
     U = noise(2, 2, 6, 6).requires_grad_()
     theta = TURN.clone().requires_grad_()

@@ -3,10 +3,12 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from stn_cli.core import words
 from stn_cli.core.conventions import to_convention
 from stn_cli.core.describe import describe
+from stn_cli.core.sampler import sample
 from stn_cli.errors import OptionError
 
 SIZE = (40, 60)
@@ -45,9 +47,10 @@ def test_words_move_the_content_as_said(text, source, target):
 
 
 def test_about_stays_where_it_is():
-    about = words.point("--about", "10,25%")
-    for text in ("rotate 33", "zoom 0.5", "shear 12,-7", "flip h"):
-        np.testing.assert_allclose(forward(text, about) @ [10, 10, 1], (10, 10), atol=1e-12)
+    for said, place in (("10,25%", (10, 10)), ("25%,10", (15, 10)), ("15px,25%", (15, 10))):
+        about = words.point("--about", said)
+        for text in ("rotate 33", "zoom 0.5", "shear 12,-7", "flip h", "flip v"):
+            np.testing.assert_allclose(forward(text, about) @ [*place, 1], place, atol=1e-12)
 
 
 @pytest.mark.parametrize("align_corners", [False, True])
@@ -111,9 +114,54 @@ def test_share_outside_is_the_area_outside():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "turn 30", "rotate", "rotate x", "rotate nan", "rotate inf", "rotate 1 2", "zoom 0", "zoom -1", "zoom 1,2,3",
-     "shear 90", "translate 5", "translate 5,x", "translate 1e999,0", "flip x", "flip h v"],
+    ["", "turn 30", "rotate", "rotate nan", "rotate inf", "rotate 1e999", "zoom 1e-999", "translate 1e999,0", "flip h v",
+     "rotate 1_0", "rotate 0x1", "rotate +-1"],
 )  # fmt: skip
 def test_words_that_mean_nothing_are_refused(text):
     with pytest.raises(OptionError, match=r"^--do: "):
         words.steps(text)
+
+
+@pytest.mark.parametrize(
+    ("verb", "texts", "values"),
+    [
+        ("rotate", ["-30", "−30°", " -30deg ", "-3e1", "-.3e+2"], (-30.0,)),
+        ("zoom", ["1.5", "1.5x", "1.5×", "1.5,1.5"], (1.5, 1.5)),
+        ("zoom", ["2,.5", "2 0.5", "2x, 0.5x", "2×,0.5×"], (2.0, 0.5)),
+        ("shear", ["20", "20°", "20deg", "20,0", "20°,0°", "20deg 0deg"], (20.0, 0.0)),
+        ("shear", ["20,5", "20 5", "+20°, 5°"], (20.0, 5.0)),
+        ("translate", ["40,-5%", "40px,-5%", "40 -5%", " 40px , -5% "], (words.Length(40), words.Length(-0.05, True))),
+        ("flip", ["h", " h "], ("h",)),
+        ("flip", ["v"], ("v",)),
+    ],
+)
+def test_units_and_blanks_are_as_people_write_them(verb, texts, values):
+    expected = words.Step(verb, values)
+    for text in texts:
+        assert words.step(verb, text) == expected
+        assert words.steps(f" ;{verb} {text}; zoom 1;") == (expected, words.Step("zoom", (1.0, 1.0)))
+
+
+@pytest.mark.parametrize("text", ["1 2 3", "1,2,3", "[[1, 2], [3]]", "(1; 2; 3)", " 1e0\n2.\t3 ", "[1 2;3]"])
+def test_numbers_come_in_any_brackets(text):
+    assert words.numbers("--theta", text, "numbers") == [1, 2, 3]
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("quarters", [-7, -2, -1, 0, 1, 2, 3, 6])
+def test_quarter_turns_move_pixels_without_interpolating(quarters, align_corners):
+    U = torch.randint(256, (1, 2, 9, 9), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    made = words.transformation(words.steps(f"rotate {90 * quarters}"), (9, 9), align_corners=align_corners)
+    assert set(made.theta.tolist()) <= {-1.0, 0.0, 1.0}
+    grid = torch.tensor(made.grid((9, 9), align_corners))[None]
+    assert torch.equal(sample(U, grid, align_corners=align_corners), torch.rot90(U, quarters, (2, 3)))
+
+
+def test_shears_are_done_one_after_the_other():
+    for a, b in ((20, 5), (-30, 40)):
+        np.testing.assert_allclose(forward(f"shear {a},{b}"), forward(f"shear {a}; shear 0,{b}"), atol=1e-12)
+
+
+def test_two_pixels_are_enough_for_aligned_corners():
+    made = words.transformation(words.steps("flip h; flip v"), (2, 2), align_corners=True)
+    np.testing.assert_allclose(made.theta, [-1, 0, 0, 0, -1, 0], atol=1e-15)

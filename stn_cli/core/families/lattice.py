@@ -14,7 +14,7 @@ Points = tuple[tuple[float, float], ...]
 
 def lattice(shape: tuple[int, int]) -> Points:
     """rows × columns points (x, y) from (-1, -1) to (1, 1), row by row."""
-    if len(shape) != 2 or min(shape) < 2:
+    if min(shape) < 2:
         raise StnError(f"a lattice of control points needs at least 2×2 points, not {shape}")
     height, width = shape
     return tuple(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from math import inf
 from typing import Any
 
 from stn_cli.core.coordinates import Array
@@ -30,7 +31,7 @@ class ThinPlateSpline(Family):
         smoothing: float = 0.0,
         control_points: Sequence[Sequence[float]] | None = None,
     ) -> None:
-        if not 0 <= smoothing < float("inf"):
+        if not 0 <= smoothing < inf:
             raise StnError(f"the smoothing of a thin-plate spline is a number ≥ 0, not {smoothing}")
         self.smoothing = float(smoothing)
         self.shape = None if control_points is not None else (int(shape[0]), int(shape[1]))
