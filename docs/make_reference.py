@@ -165,9 +165,9 @@ def reference(app: typer.Typer, name: str = "stn") -> str:
 
 
 def main() -> None:
-    from stn_cli.cli import app
+    from stn_cli.cli import build
 
-    text = reference(app)
+    text = reference(build())
     if "--check" in sys.argv[1:]:
         if not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != text:
             sys.exit(f"{PAGE.name} is out of date: run `make docs`")

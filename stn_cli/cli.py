@@ -3,24 +3,47 @@
 Exit codes: 0 all went well; 1 something failed; 2 the options are wrong and nothing was touched; 130 interrupted.
 """
 
+import gc
 import sys
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from stn_cli import __version__
-from stn_cli.commands import animate, bench, gradcheck, grid, theta, train_mnist, warp
 from stn_cli.errors import StnError
 
-app = typer.Typer(
-    name="stn",
-    help="The spatial transformer as a workbench: warp folders of images, see every sample, prove the gradients, "
-    "train the classic networks.",
-    no_args_is_help=True,
-    add_completion=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    rich_markup_mode="rich",
-)
+COMMANDS = {
+    "warp": "warp:warp",
+    "grid": "grid:grid",
+    "train-mnist": "train_mnist:train_mnist",
+    "theta": "theta:app",
+    "bench": "bench:bench",
+    "animate": "animate:animate",
+    "gradcheck": "gradcheck:gradcheck",
+}
+
+
+def build(*names: str) -> typer.Typer:
+    """The app with the commands of these names, all if none is named: one command starts without the others' modules."""
+    app = typer.Typer(
+        name="stn",
+        help="The spatial transformer as a workbench: warp folders of images, see every sample, prove the gradients, "
+        "train the classic networks.",
+        no_args_is_help=True,
+        add_completion=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        rich_markup_mode="rich",
+    )
+    app.callback()(_root)
+    for name in names or COMMANDS:
+        module, attribute = COMMANDS[name].split(":")
+        found = getattr(import_module(f"stn_cli.commands.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
+    return app
 
 
 def _version(asked: bool) -> None:
@@ -29,27 +52,22 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
     ] = False,
-) -> None: ...
-
-
-app.command("warp")(warp.warp)
-app.command("grid")(grid.grid)
-app.command("train-mnist")(train_mnist.train_mnist)
-app.add_typer(theta.app, name="theta")
-app.command("bench")(bench.bench)
-app.command("animate")(animate.animate)
-app.command("gradcheck")(gradcheck.gradcheck)
+) -> None:
+    if not gc.isenabled():  # as `stn_cli.__main__` has it
+        gc.freeze()
+        gc.enable()
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `stn` and exit: the console script, and ``python -m stn_cli``."""
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        code = app(args=arguments, prog_name="stn", standalone_mode=False)
+        app = build(*(word for word in words[:1] if word in COMMANDS))
+        code = app(args=words, prog_name="stn", standalone_mode=False)
     except StnError as error:
         code = _say(str(error), error.exit_code)
     except KeyboardInterrupt:

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from docs.make_reference import commands
-from stn_cli.cli import app
+from stn_cli.cli import build
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,7 +29,7 @@ def modules_after(arguments: list[str]) -> tuple[int, set[str]]:
     return exit_code, set(modules)
 
 
-COMMANDS = [name for name, _ in commands(typer.main.get_command(app), "stn")]
+COMMANDS = [name for name, _ in commands(typer.main.get_command(build()), "stn")]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -63,3 +63,24 @@ def test_a_jpeg_is_warped_without_pillow(tmp_path):
     assert code == 0
     assert "PIL" not in modules
     assert "tifffile" not in modules
+
+
+def test_a_command_starts_without_the_others():
+    code = (
+        "import sys\nfrom stn_cli.cli import build\nbuild('theta')\n"
+        "print([name for name in sys.modules if name.startswith('stn_cli.commands.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert "stn_cli.commands.theta" in done.stdout
+    assert not [name for name in ("train_mnist", "gradcheck", "animate", "bench") if f".{name}'" in done.stdout]
+
+
+def test_the_garbage_collector_runs_while_a_command_does():
+    code = (
+        "import gc, sys\nfrom stn_cli import __main__, cli\nbuild = cli.build\n"
+        "def watched(*names):\n"
+        "    app = build(*names)\n    app.command('gc')(lambda: print(gc.isenabled()))\n    return app\n"
+        "cli.build = watched\nsys.argv = ['stn', 'gc']\n__main__.run()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "True"

@@ -1,5 +1,6 @@
 """`stn warp`: files and folders of images, each through the same θ or its own."""
 
+from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -125,6 +126,9 @@ def warp(
     Everything is read, warped and written one image a thread; outputs appear whole or not at all; nothing is overwritten
     unasked. The output folder gets a manifest.jsonl that replays the run: stn warp INPUT --theta-file OUT/manifest.jsonl.
     """
+    environ.setdefault(
+        "OPENBLAS_NUM_THREADS", "1"
+    )  # starting NumPy's threads takes longer than all that they could do here
     from stn_cli.commands.warping import How, Warper
     from stn_cli.folders.codecs import MAX_PIXELS, Reading
     from stn_cli.folders.pipeline import TIMEOUT, Interrupted, cpus, run

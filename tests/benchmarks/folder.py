@@ -260,8 +260,10 @@ def measured(arguments, out):
     """(wall seconds, CPU seconds, MB at most) of a process and its children; None if it fails."""
     shutil.rmtree(out, ignore_errors=True)
     Path(out).mkdir()
+    environment = dict(os.environ)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as installed: pip compiles what it installs
     start = time.perf_counter()
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     message = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - start

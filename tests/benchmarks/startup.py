@@ -42,6 +42,7 @@ def measure(commands: dict[str, list[str]], runs: int) -> Times:
     """Wall and CPU seconds of each command, one after the other, `runs` times; a first round warms the caches."""
     found: Times = {name: ([], []) for name in commands}
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as installed: pip compiles what it installs
     for turn in range(runs + 1):
         for name, command in commands.items():
             before = resource.getrusage(resource.RUSAGE_CHILDREN)

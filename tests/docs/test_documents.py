@@ -19,7 +19,7 @@ import pytest
 import typer
 
 from docs.make_reference import commands
-from stn_cli.cli import app, main
+from stn_cli.cli import build, main
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -93,7 +93,9 @@ def test_python_in_the_readme_runs():
     assert names["V"].shape == (8, 3, 24, 32)
 
 
-LEAVES = [name for name, command in commands(typer.main.get_command(app), "stn") if not hasattr(command, "commands")]
+LEAVES = [
+    name for name, command in commands(typer.main.get_command(build()), "stn") if not hasattr(command, "commands")
+]
 
 
 @pytest.mark.parametrize("name", LEAVES)

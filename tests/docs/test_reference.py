@@ -10,10 +10,10 @@ import pytest
 import typer
 
 from docs.make_reference import PAGE, commands, reference
-from stn_cli.cli import app
+from stn_cli.cli import build
 
 ROOT = Path(__file__).parents[2]
-TREE = list(commands(typer.main.get_command(app), "stn"))
+TREE = list(commands(typer.main.get_command(build()), "stn"))
 
 
 def toy():
@@ -78,7 +78,7 @@ def test_hidden_parameters_stay_hidden():
 
 
 def test_page_is_up_to_date():
-    assert PAGE.read_text(encoding="utf-8") == reference(app), "run `make docs`"
+    assert PAGE.read_text(encoding="utf-8") == reference(build()), "run `make docs`"
 
 
 @pytest.mark.parametrize("environment", [{"COLUMNS": "40", "TERM": "dumb"}, {"COLUMNS": "300", "FORCE_COLOR": "1"}])

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from stn_cli.cli import app
+from stn_cli.cli import build
 from stn_cli.errors import OptionError, StnError
 from stn_cli.learn import checkpoint, experiment, paper, report
 from stn_cli.learn.experiment import Budget, Entry
@@ -25,7 +25,7 @@ def run(*arguments, folder):
     size = () if {"--epochs", "--iterations"} & set(arguments) else ("--iterations", "4")
     kind = () if "--distortion" in arguments else ("--distortion", "R")
     return CliRunner().invoke(
-        app,
+        build(),
         ["train-mnist", "--data", "mnist", *kind, "--data-dir", str(folder), *size, "--batch-size", "200",
          *map(str, arguments)],
         catch_exceptions=False,
@@ -206,13 +206,15 @@ def test_warp_with_a_net_and_replay_without_it(idx_folder, few, tmp_path):
             pictures / f"{index}.png"
         )
     invoke = CliRunner().invoke
-    done = invoke(app, ["warp", str(pictures), "--net", str(net), "--out", str(tmp_path / "a")], catch_exceptions=False)
+    done = invoke(
+        build(), ["warp", str(pictures), "--net", str(net), "--out", str(tmp_path / "a")], catch_exceptions=False
+    )
     assert done.exit_code == 0
     rows = [json.loads(line) for line in (tmp_path / "a/manifest.jsonl").read_text().splitlines()]
     assert len({tuple(row["theta"]) for row in rows}) == 3
     net.unlink()
     replay = ["warp", str(pictures), "--theta-file", str(tmp_path / "a/manifest.jsonl"), "--out", str(tmp_path / "b")]
-    assert invoke(app, replay, catch_exceptions=False).exit_code == 0
+    assert invoke(build(), replay, catch_exceptions=False).exit_code == 0
     for index in range(3):
         assert (tmp_path / f"a/{index}.png").read_bytes() == (tmp_path / f"b/{index}.png").read_bytes()
 
@@ -222,9 +224,9 @@ def test_net_where_it_does_not_fit(idx_folder, tmp_path):
     net = str(tmp_path / "R-st-cnn-affine-seed1/model.safetensors")
     invoke = CliRunner().invoke
     with pytest.raises(OptionError, match="a picture to look at"):
-        invoke(app, ["theta", "describe", "--net", net], catch_exceptions=False)
+        invoke(build(), ["theta", "describe", "--net", net], catch_exceptions=False)
     with pytest.raises(StnError, match="--weights"):
-        invoke(app, ["theta", "describe", "--theta", "1 0 0 0 1 0", "--weights", net], catch_exceptions=False)
+        invoke(build(), ["theta", "describe", "--theta", "1 0 0 0 1 0", "--weights", net], catch_exceptions=False)
     with pytest.raises(OptionError, match="--align-corners"):
-        invoke(app, ["grid", "--net", net, "--on", str(tmp_path / "panel.png"), "--align-corners",
+        invoke(build(), ["grid", "--net", net, "--on", str(tmp_path / "panel.png"), "--align-corners",
                      "--out", str(tmp_path / "g.npy")], catch_exceptions=False)  # fmt: skip
