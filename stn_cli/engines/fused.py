@@ -39,21 +39,32 @@ from stn_cli.engines.simd import (
     to_int,
 )
 
-FAR_APART = (
-    16 << 20
-)  # bytes of an image whose rows lie too far apart for the processor to fetch by itself what comes next
+LARGE = 1 << 18  # bytes of an image above which what is read next may not be in a near cache
 AHEAD = 12  # rows
 TILE = 256  # columns of output worked through before the next: what their rows read stays in the first-level cache
 
 
 @helper
-def ahead(src, stride, size, m, column, row):
-    """Have what an affine or projective block will read brought near."""
-    x, y, w = m[0] * column + m[1] * row + m[2], m[3] * column + m[4] * row + m[5], m[6] * column + m[7] * row + m[8]
+def ways_ahead(m, column, row, stride, size):
+    """How many bytes four pixels of a block lie, AHEAD rows below, from where the block at (column, row) begins to read."""
+    w = m[6] * column + m[7] * row + m[8]
     over = 1 / w if abs(w) > 1e-6 else 0.0
-    for lane in range(0, LANES, 4):
-        X, Y = (x + m[0] * lane) * over, (y + m[3] * lane) * over
-        prefetch(src, int(Y) * stride + int(X) * size)
+    x, y = (m[0] * column + m[1] * row + m[2]) * over, (m[3] * column + m[4] * row + m[5]) * over
+    right_x, right_y = 4 * (m[0] - x * m[6]) * over, 4 * (m[3] - y * m[6]) * over
+    down_x, down_y = AHEAD * (m[1] - x * m[7]) * over, AHEAD * (m[4] - y * m[7]) * over
+    return (
+        int(down_y) * stride + int(down_x) * size,
+        int(down_y + right_y) * stride + int(down_x + right_x) * size,
+        int(down_y + 2 * right_y) * stride + int(down_x + 2 * right_x) * size,
+        int(down_y + 3 * right_y) * stride + int(down_x + 3 * right_x) * size,
+    )
+
+
+@helper
+def fetch(src, byte, ways):
+    """Have what will be read soon brought near."""
+    for way in ways:
+        prefetch(src, byte + way)
 
 
 def finish(out, index, total, like):
@@ -189,7 +200,9 @@ def warp_rows(
     if width * size < 4 or src.size * src.itemsize >= 1 << 31:
         low = 0
     in_words = kind == BILINEAR and len(alpha) == 0 and antialias == OFF and low > 0 and whole_bytes(fill)
-    far_apart = src.size * src.itemsize > FAR_APART
+    stride = width * size
+    large = src.size * src.itemsize > LARGE
+    ways = (0, 0, 0, 0)
     steps, step_x, step_y = lane_steps(matrix), fixed(matrix[0]), fixed(matrix[3])
     row_x, row_y = step_x, step_y
     constant_outside = padding in (ZEROS, FILL) and mode != TABLE and antialias == OFF
@@ -205,6 +218,8 @@ def warp_rows(
             row = row0 + r
             column = tile
             inner, touching = (0, 0), (0, out_width)
+            if large and mode != TABLE:
+                ways = ways_ahead(matrix, (tile + end) >> 1, row, stride, size)
             if constant_outside:
                 touching = touching_span(matrix, row, out_width, width, height, 2.0 if kind == BICUBIC else 1.0)
             if is_bytes(src) and n != 2 and kind != BICUBIC and mode != TABLE and antialias == OFF:
@@ -219,14 +234,14 @@ def warp_rows(
                     finish(out, index, outside, fill)
                     column += LANES
                     continue
-                if far_apart and mode != TABLE:
-                    ahead(src, width * size, size, matrix, column, row + AHEAD)
                 if inner[0] <= column and column + LANES <= inner[1]:
                     if mode == AFFINE:
                         calm = True
                         X, Y, px, py = affine_inner(row_x + column * step_x, row_y + column * step_y, steps)
                     else:
                         calm, X, Y, px, py = projective_inner(matrix, column, row)
+                    if large:
+                        fetch(src, Y * stride + X * size, ways)
                     if calm and inner_block(src, width, out, index, fill, alpha, kind, X, Y, px, py):
                         column += LANES
                         continue
@@ -241,6 +256,8 @@ def warp_rows(
                         if calm and inner_block(src, width, out, index, fill, alpha, kind, X, Y, px, py):
                             column += LANES
                             continue
+                if large and mode != TABLE:
+                    fetch(src, Y * stride + X * size, ways)
                 if antialias != OFF:
                     if mode != AFFINE:
                         footprint = footprints(
