@@ -82,7 +82,7 @@ def _averaged(
 
 def _point(U: Tensor, grid: Tensor, how: Sampling) -> Tensor:
     """One sample an output pixel. A constant outside is zeros around U - constant: the sampler is linear in U."""
-    grid = torch.nan_to_num(grid, nan=FAR, posinf=FAR, neginf=-FAR).clamp(-FAR, FAR)
+    grid = _finite(grid)
     if how.kernel == "nearest":
         grid = _snapped(grid, (U.shape[-2], U.shape[-1]), how.align_corners)
     padding = "zeros" if how.padding == "fill" else how.padding
@@ -91,6 +91,19 @@ def _point(U: Tensor, grid: Tensor, how: Sampling) -> Tensor:
         return F.grid_sample(U, grid, **options)
     constant = U.new_tensor(how.constant(U.shape[1]))[None, :, None, None]
     return F.grid_sample(U - constant, grid, **options) + constant
+
+
+def _finite(grid: Tensor) -> Tensor:
+    """The grid with points that are no numbers, or absurdly far away, where they read the padding.
+
+    On a CPU a look is cheaper than two operations and their gradients, which cost more than the sampling; on a GPU it is not,
+    for the host would have to wait.
+    """
+    if grid.device.type == "cpu" and grid.numel():
+        low, high = torch.aminmax(grid.detach())  # of one NaN both are NaN
+        if low >= -FAR and high <= FAR:
+            return grid
+    return torch.nan_to_num(grid, nan=FAR, posinf=FAR, neginf=-FAR).clamp(-FAR, FAR)
 
 
 def _snapped(grid: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:

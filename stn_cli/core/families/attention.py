@@ -20,7 +20,7 @@ class Attention(Family):
 
     def points(self, theta: Array, xy: Array) -> Array:
         xp, theta = array_namespace(theta), rows(theta)
-        s, tx, ty = (column(theta, i, xy) for i in range(3))
+        s, tx, ty = (column(theta, i, xy[..., 0]) for i in range(3))
         return xp.stack((s * xy[..., 0] + tx, s * xy[..., 1] + ty), axis=-1)
 
     def matrix(self, theta: Array) -> Array:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from array_api_compat import device
 
-from stn_cli.core.coordinates import Array, Size, target_grid
+from stn_cli.core.coordinates import Array, Size, axis_points, target_grid
 from stn_cli.core.namespaces import array_namespace
 
 
@@ -76,10 +76,23 @@ def rows(theta: Array) -> Array:
     return theta if theta.ndim == 2 else theta[None, :]
 
 
-def column(theta: Array, index: int, xy: Array) -> Array:
-    """Parameter `index` of every row, shaped (N, 1, …, 1) to broadcast against the coordinates of `xy` (…, 2)."""
+def column(theta: Array, index: int, x: Array) -> Array:
+    """Parameter `index` of every row, shaped (N, 1, …, 1) to broadcast against one coordinate `x` (…) of the points."""
     xp = array_namespace(theta)
-    return xp.reshape(theta[:, index], (-1,) + (1,) * (xy.ndim - 1))
+    return xp.reshape(theta[:, index], (-1,) + (1,) * x.ndim)
+
+
+def grid_axes(theta: Array, out_size: Size, align_corners: bool) -> tuple[Array, Array]:
+    """G as a row of x (1, W') and a column of y (H', 1): a term in one of them is then worked out once for all lines."""
+    xp, like = array_namespace(theta), {"dtype": theta.dtype, "device": device(theta)}
+    height, width = out_size
+    return axis_points(xp, width, align_corners, **like)[None, :], axis_points(xp, height, align_corners, **like)[:, None]
+
+
+def grid_of(x: Array, y: Array) -> Array:
+    """(N, H', W', 2) from two (N, H', W'), each left in one piece in memory, which is quicker to write and to read."""
+    xp = array_namespace(x)
+    return xp.moveaxis(xp.stack((x, y), axis=1), 1, -1)
 
 
 def stack_rows(xp: Any, entries: list[list[Array]]) -> Array:

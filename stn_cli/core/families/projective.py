@@ -1,7 +1,7 @@
 """Projective: the plane seen from elsewhere, eight numbers."""
 
-from stn_cli.core.coordinates import Array
-from stn_cli.core.families.base import Family, column, rows, stack_rows
+from stn_cli.core.coordinates import Array, Size
+from stn_cli.core.families.base import Family, column, grid_axes, grid_of, rows, stack_rows
 from stn_cli.core.namespaces import array_namespace
 
 HORIZON = 1e-6  # |w| is kept above it: the points stay finite, and far outside any image
@@ -25,12 +25,10 @@ class Projective(Family):
         return (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
     def points(self, theta: Array, xy: Array) -> Array:
-        xp, theta = array_namespace(theta), rows(theta)
-        a, b, c, d, e, f, g, h = (column(theta, i, xy) for i in range(8))
-        x, y = xy[..., 0], xy[..., 1]
-        w = g * x + h * y + 1
-        w = xp.where(xp.abs(w) < HORIZON, xp.where(w < 0, xp.full_like(w, -HORIZON), xp.full_like(w, HORIZON)), w)
-        return xp.stack(((a * x + b * y + c) / w, (d * x + e * y + f) / w), axis=-1)
+        return array_namespace(theta).stack(_mapped(theta, xy[..., 0], xy[..., 1]), axis=-1)
+
+    def grid(self, theta: Array, out_size: Size, *, align_corners: bool = False) -> Array:
+        return grid_of(*_mapped(theta, *grid_axes(theta, out_size, align_corners)))
 
     def matrix(self, theta: Array) -> Array:
         xp, theta = array_namespace(theta), rows(theta)
@@ -48,3 +46,11 @@ class Projective(Family):
         )  # fmt: skip
         last = a * e - b * d
         return xp.stack([entry / last for entry in adjugate], axis=-1)
+
+
+def _mapped(theta: Array, x: Array, y: Array) -> tuple[Array, Array]:
+    xp, theta = array_namespace(theta), rows(theta)
+    a, b, c, d, e, f, g, h = (column(theta, i, x) for i in range(8))
+    w = g * x + h * y + 1
+    w = xp.where(xp.abs(w) < HORIZON, xp.where(w < 0, xp.full_like(w, -HORIZON), xp.full_like(w, HORIZON)), w)
+    return (a * x + b * y + c) / w, (d * x + e * y + f) / w

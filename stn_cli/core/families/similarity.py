@@ -24,7 +24,7 @@ class Similarity(Family):
 
     def points(self, theta: Array, xy: Array) -> Array:
         xp, theta = array_namespace(theta), rows(theta)
-        a, b, tx, ty = (column(theta, i, xy) for i in range(4))
+        a, b, tx, ty = (column(theta, i, xy[..., 0]) for i in range(4))
         x, y = xy[..., 0], xy[..., 1]
         return xp.stack((a * x - b * y + tx, b * x + a * y + ty), axis=-1)
 

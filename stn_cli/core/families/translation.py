@@ -20,7 +20,7 @@ class Translation(Family):
 
     def points(self, theta: Array, xy: Array) -> Array:
         xp, theta = array_namespace(theta), rows(theta)
-        return xp.stack((xy[..., 0] + column(theta, 0, xy), xy[..., 1] + column(theta, 1, xy)), axis=-1)
+        return xp.stack((xy[..., 0] + column(theta, 0, xy[..., 0]), xy[..., 1] + column(theta, 1, xy[..., 1])), axis=-1)
 
     def matrix(self, theta: Array) -> Array:
         xp, theta = array_namespace(theta), rows(theta)

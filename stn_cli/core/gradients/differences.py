@@ -90,7 +90,7 @@ def quotients(
     centre = evaluate(function, x)[pick]
     right = torch.empty(len(steps), len(inputs), len(outputs), dtype=torch.float64)
     left = torch.empty_like(right)
-    moved = x.clone()
+    moved = x.clone(memory_format=torch.contiguous_format)
     flat = moved.view(-1)
     for k, index in enumerate(inputs):
         here = flat[index].item()
