@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from stn_cli.learn import doctor
 from stn_cli.learn.data import DataSet
 from stn_cli.learn.distortions import Distortion, Draw, distort, draw
-from stn_cli.learn.networks import Design, Precision, Seen, build
+from stn_cli.learn.networks import CLASSES, Design, Precision, Seen, build
 from stn_cli.learn.processes import Processes
 
 OptimizerName = Literal["sgd", "adamw"]
@@ -154,7 +154,7 @@ class Training:
         self.net.eval()
         labels, count = self.test.labels, len(self.test.labels)
         part = self.processes.part(count)
-        scores = torch.zeros(count, 10, device=self.device)
+        scores = self.test.images.new_zeros(count, CLASSES)
         angles = torch.zeros(count, device=self.device)
         for start in range(part.start, part.stop, TEST_BATCH):
             rows = slice(start, min(start + TEST_BATCH, part.stop))
