@@ -1,6 +1,6 @@
-"""What torchrun starts in `test_processes`: AdamW on a few digits, the losses of every epoch to a JSON file, in float64 and in float32.
+"""What torchrun starts in `test_processes`: AdamW on a few digits in float64 and float32, every loss to a JSON file.
 
-    torchrun --nproc_per_node 2 tests/learn/one_of_two.py LOSSES.json
+torchrun --nproc_per_node 2 tests/learn/one_of_two.py LOSSES.json
 """
 
 import json

@@ -86,7 +86,9 @@ def grid_axes(theta: Array, out_size: Size, align_corners: bool) -> tuple[Array,
     """G as a row of x (1, W') and a column of y (H', 1): a term in one of them is then worked out once for all lines."""
     xp, like = array_namespace(theta), {"dtype": theta.dtype, "device": device(theta)}
     height, width = out_size
-    return axis_points(xp, width, align_corners, **like)[None, :], axis_points(xp, height, align_corners, **like)[:, None]
+    return axis_points(xp, width, align_corners, **like)[None, :], axis_points(xp, height, align_corners, **like)[
+        :, None
+    ]
 
 
 def grid_of(x: Array, y: Array) -> Array:
