@@ -10,15 +10,15 @@ measures everything on a machine that has one.
 """
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from math import prod
 from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import torch
-import triton
 from torch import Tensor
 
 from stn_cli.core.antialias import AUTO, SLACK
@@ -28,11 +28,13 @@ from stn_cli.core.sampling import KERNELS, PADDINGS, Sampling
 from stn_cli.core.transformation import Transformation
 from stn_cli.engines import Work
 from stn_cli.engines.torch import TorchEngine
-from stn_cli.engines.triton_kernel import COLUMNS, MAP_COLUMNS, warp_kernel
-from stn_cli.errors import MissingError
+from stn_cli.engines.triton_kernel import COLUMNS, MAP_COLUMNS, TILE, warp_kernel
+from stn_cli.errors import MissingError, StnError
 
 AFFINE, PROJECTIVE, SPLINE = 0, 1, 2
-TILE = (16, 32)  # rows and columns of one program
+STEPS = 4  # `TILE`s below each other, made by one program
+# enable_fp_fusion: Triton's default is about to change; products and sums fused are the more exact.
+BUILD: dict[str, Any] = {"num_warps": 4, "num_stages": 1, "enable_fp_fusion": True}
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
 
@@ -43,8 +45,11 @@ class CudaEngine:
         if not INTERPRETED and not torch.cuda.is_available():
             raise MissingError("--device cuda: torch finds no CUDA device here")
         self.device = torch.device("cpu" if INTERPRETED else device)
+        if self.device.type == "cuda" and self.device.index is None:
+            self.device = torch.device("cuda", torch.cuda.current_device())
         self.other = TorchEngine(str(self.device))
         self._lanes: SimpleQueue[_Lane] = SimpleQueue()
+        self._launching = Lock()  # Triton compiles at the first launch, and not twice
 
     def warp(self, work: Work, rows: tuple[int, int] | None = None) -> np.ndarray:
         """See `Engine.warp`."""
@@ -61,16 +66,26 @@ class CudaEngine:
                 alike.setdefault((work.image.shape[2], work.sampling, work.alpha), []).append(index)
             else:
                 (out[index],) = self.other.warp_all([work])
-        with self._lane() as lane:
-            for (_, sampling, alpha), members in alike.items():
-                chosen = [works[i] for i in members]
-                inputs = lane.up([work.image for work in chosen])
-                sizes = [work.out_size for work in chosen]
-                outputs = lane.room([(*size, u.shape[2]) for size, u in zip(sizes, inputs, strict=True)])
-                maps = [work.transformation for work in chosen]
-                self.warp_tensors(inputs, maps, sizes, sampling, alpha=alpha, outputs=outputs)
-                out.update(zip(members, lane.down(), strict=True))
+        try:
+            for members in alike.values():
+                out.update(zip(members, self._batch([works[i] for i in members]), strict=True))
+        except torch.OutOfMemoryError:
+            size = sum(work.bytes for work in works) / 1e6
+            raise StnError(
+                f"{size:.0f} MB in and out are more than the GPU has left; --device cpu warps them"
+            ) from None
         return [out[index] for index in range(len(works))]
+
+    def _batch(self, works: Sequence[Work]) -> list[np.ndarray]:
+        """Works that differ in sizes and maps only, up, warped and down again."""
+        first = works[0]
+        sizes = [work.out_size for work in works]
+        with self._lane() as lane:
+            inputs = lane.up([work.image for work in works])
+            outputs = lane.room([(*size, u.shape[2]) for size, u in zip(sizes, inputs, strict=True)])
+            maps = [work.transformation for work in works]
+            self.warp_tensors(inputs, maps, sizes, first.sampling, alpha=first.alpha, outputs=outputs)
+            return lane.down()
 
     def warp_tensors(
         self,
@@ -85,53 +100,91 @@ class CudaEngine:
     ) -> list[Tensor]:
         """A batch in one launch for each kind of map: uint8 (H, W, C) tensors on the device, or (C, H, W) with `planar`.
 
-        Sizes may differ, channels may not. `outputs`, where given, are written to; any strides will do.
+        Sizes may differ, channels may not. `outputs`, where given, are written to; any strides will do. Runs on the
+        current stream, as torch's own functions do.
         """
         channels = inputs[0].shape[0 if planar else 2]
-        shapes = [(channels, *s) if planar else (*s, channels) for s in out_sizes]
         if outputs is None:
+            shapes = [(channels, *s) if planar else (*s, channels) for s in out_sizes]
             outputs = [torch.empty(shape, dtype=torch.uint8, device=self.device) for shape in shapes]
-        groups: dict[tuple[int, int], list[int]] = {}
-        for index, made in enumerate(transformations):
-            groups.setdefault(_kind(made), []).append(index)
-        for (mode, number), members in groups.items():
-            self._launch(
-                mode, number, [inputs[i] for i in members], [transformations[i] for i in members],
-                [outputs[i] for i in members], sampling, channels, alpha, planar,
-            )  # fmt: skip
+        for launch in self.launches(inputs, transformations, outputs, sampling, alpha=alpha, planar=planar):
+            launch()
         return list(outputs)
 
-    def _launch(self, mode, number, inputs, transformations, outputs, sampling, channels, alpha, planar) -> None:
-        images = np.stack([_row(u, v, planar) for u, v in zip(inputs, outputs, strict=True)])
-        sizes = [(tuple(row[2:4]), tuple(row[4:6])) for row in images]
-        maps = np.stack([_map(t, *size, sampling) for t, size in zip(transformations, sizes, strict=True)])
-        controls, weights = np.zeros((1, 2)), np.zeros((1, 3, 2))
-        if mode == SPLINE:
-            families = [t.family for t in transformations]
-            controls = np.array(families[0].control_points)
-            weights = np.stack(
-                [
-                    f.solution() @ (t.theta.reshape(-1, 2) - controls)
-                    for f, t in zip(families, transformations, strict=True)
-                ]
+    def launches(
+        self,
+        inputs: Sequence[Tensor],
+        transformations: Sequence[Transformation],
+        outputs: Sequence[Tensor],
+        sampling: Sampling,
+        *,
+        alpha: bool = False,
+        planar: bool = False,
+    ) -> list[Callable[[], None]]:
+        """What `warp_tensors` launches, ready to go: the tables are on the device; each call warps once more."""
+        for tensor in (*inputs, *outputs):
+            if tensor.device != self.device or tensor.dtype != torch.uint8:
+                raise ValueError(f"uint8 on {self.device}, not {tensor.dtype} on {tensor.device}")
+        channels = inputs[0].shape[0 if planar else 2]
+        images = [_row(u, v, planar) for u, v in zip(inputs, outputs, strict=True)]
+        maps = [_map(t, row, sampling) for t, row in zip(transformations, images, strict=True)]
+        groups: dict[tuple, list[int]] = {}
+        for index, made in enumerate(transformations):
+            mode, controls = _kind(made)
+            averages = sampling.antialias != "off" and sampling.kernel != "nearest"
+            if averages and mode == AFFINE:  # its footprint is the same everywhere: asked here, not of every pixel
+                averages = _shrinks(maps[index], images[index][4:6], sampling)
+            groups.setdefault((mode, controls, averages), []).append(index)
+        return [
+            self._launch(
+                *kind, [transformations[i] for i in members], np.stack([images[i] for i in members]),
+                np.stack([maps[i] for i in members]), sampling, channels, alpha, (inputs, outputs),
             )
-        packed = channels == 4 and not (images[:, [0, 1, 6, 7, 9, 10]] % 4).any() and (images[:, [8, 11]] == 1).all()
-        rows, columns = TILE
-        tiles = max(triton.cdiv(h, rows) * triton.cdiv(w, columns) for _, (h, w) in sizes)
-        averages = sampling.antialias != "off" and sampling.kernel != "nearest"
-        kernel: Any = warp_kernel  # what triton.jit makes of it is indexed by the launch grid
-        kernel[(int(tiles), len(images))](
-            self._sent(images, torch.int64), self._sent(maps, torch.float64),
-            self._sent(controls, torch.float32), self._sent(weights, torch.float32),
-            self._sent(np.resize(sampling.constant(channels), 4), torch.float32),
-            number, (AUTO if sampling.antialias == "auto" else 1.0) + SLACK,
-            MODE=mode, KERNEL=KERNELS.index(sampling.kernel), PADDING=PADDINGS.index(sampling.padding),
-            CORNERS=sampling.align_corners, AVERAGE=averages, C=channels, ALPHA=alpha, PACKED=bool(packed),
-            BY=rows, BX=columns,
-        )  # fmt: skip
+            for kind, members in groups.items()
+        ]  # fmt: skip
 
-    def _sent(self, values: np.ndarray, dtype: torch.dtype) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values)).to(dtype).to(self.device, non_blocking=True)
+    def _launch(
+        self, mode, controls, averages, transformations, images, maps, sampling, channels, alpha, alive
+    ) -> Callable[[], None]:
+        weights = np.zeros((1, 3, 2))
+        if mode == SPLINE:
+            weights = np.stack([t.family.solution() @ (t.theta.reshape(-1, 2) - controls) for t in transformations])
+        packed = channels == 4 and not (images[:, [0, 1, 6, 7, 9, 10]] % 4).any() and (images[:, [8, 11]] == 1).all()
+        tiles = -(-images[:, 4] // (TILE[0] * STEPS)) * -(-images[:, 5] // TILE[1])
+        images[:, 12] = np.cumsum(tiles) - tiles
+        tables = self._sent(
+            images, maps, np.array(controls or [(0, 0)], np.float32), weights.astype(np.float32),
+            np.resize(sampling.constant(channels), 4).astype(np.float32),
+            np.repeat(np.arange(len(images), dtype=np.int32), tiles),
+        )  # fmt: skip
+        kernel: Any = warp_kernel  # what triton.jit makes of it is indexed by the launch grid
+
+        def launch() -> None:
+            with self._launching, self._current_device():
+                kernel[(int(tiles.sum()),)](
+                    *tables, len(controls), (AUTO if sampling.antialias == "auto" else 1.0) + SLACK,
+                    MODE=mode, KERNEL=KERNELS.index(sampling.kernel), PADDING=PADDINGS.index(sampling.padding),
+                    CORNERS=sampling.align_corners, AVERAGE=averages, C=channels, ALPHA=alpha, PACKED=bool(packed),
+                    BY=TILE[0], BX=TILE[1], STEPS=STEPS, **BUILD,
+                )  # fmt: skip
+            _ = alive  # the tables hold addresses only
+
+        return launch
+
+    def _sent(self, *tables: np.ndarray) -> list[Tensor]:
+        """The tables on the device, sent in one copy."""
+        starts = np.cumsum([0, *(_padded((table.nbytes,)) for table in tables)]).tolist()
+        flat = np.zeros(starts[-1], np.uint8)
+        for at, table in zip(starts, tables, strict=False):
+            flat[at : at + table.nbytes] = np.ascontiguousarray(table).reshape(-1).view(np.uint8)
+        there = torch.from_numpy(flat).to(self.device, non_blocking=True)
+        return [
+            there[at : at + table.nbytes].view(torch.from_numpy(table[:0].copy()).dtype)
+            for at, table in zip(starts, tables, strict=False)
+        ]
+
+    def _current_device(self):
+        return nullcontext() if INTERPRETED else torch.cuda.device(self.device)
 
     @contextmanager
     def _lane(self) -> "Iterator[_Lane]":
@@ -207,12 +260,19 @@ def serves(work: Work) -> bool:
     return work.image.dtype == np.uint8 and work.image.shape[2] in channels and known
 
 
-def _kind(made: Transformation) -> tuple[int, int]:
+def _kind(made: Transformation) -> tuple[int, tuple]:
     """(mode, control points): what shares a launch."""
     matrix = made.matrix()
     if matrix is None:
-        return SPLINE, len(made.family.control_points)  # type: ignore[attr-defined]
-    return (PROJECTIVE if matrix[2, :2].any() else AFFINE), 0
+        return SPLINE, tuple(made.family.control_points)  # type: ignore[attr-defined]
+    return (PROJECTIVE if matrix[2, :2].any() else AFFINE), ()
+
+
+def _shrinks(map_: np.ndarray, out_size: np.ndarray, sampling: Sampling) -> bool:
+    """Whether an affine map is averaged; along an axis of one pixel it has no footprint (`core.antialias`)."""
+    columns = map_.reshape(3, 3)[:2, :2] * (out_size[::-1] > 1)
+    above = (AUTO if sampling.antialias == "auto" else 1.0) + SLACK
+    return bool(np.linalg.svd(columns, compute_uv=False)[0] > above)
 
 
 def _row(source: Tensor, out: Tensor, planar: bool) -> np.ndarray:
@@ -220,13 +280,14 @@ def _row(source: Tensor, out: Tensor, planar: bool) -> np.ndarray:
     order = (1, 2, 0) if planar else (0, 1, 2)
     sizes = [[t.shape[k] for k in order[:2]] for t in (source, out)]
     strides = [[t.stride(k) for k in order] for t in (source, out)]
-    row = [source.data_ptr(), out.data_ptr(), *sizes[0], *sizes[1], *strides[0], *strides[1]]
+    row = [source.data_ptr(), out.data_ptr(), *sizes[0], *sizes[1], *strides[0], *strides[1], 0]
     assert len(row) == COLUMNS
     return np.array(row, dtype=np.int64)
 
 
-def _map(made: Transformation, in_size, out_size, sampling: Sampling) -> np.ndarray:
+def _map(made: Transformation, row: np.ndarray, sampling: Sampling) -> np.ndarray:
     """A row of the table of maps, `triton_kernel.MAP_COLUMNS` numbers."""
+    in_size, out_size = tuple(row[2:4].tolist()), tuple(row[4:6].tolist())
     matrix = made.pixel_matrix(in_size, out_size, sampling.align_corners)
     if matrix is not None:
         return matrix.reshape(-1)

@@ -1,20 +1,25 @@
 """One Triton launch for a batch of images of any sizes: 8 bit in, 8 bit out, coordinates computed in registers.
 
-A program makes one BY×BX tile of one output. What differs between images is in tables: addresses, sizes and strides (so
-packed and planar layouts are the same code), and the maps. Positions are float32 relative to whole pixels for the tile,
-which are found in float64; a thin-plate spline is summed in float32. Semantics: docs/architecture.md, "Sampling".
+A program makes one tile of one output, a `TILE` at a time. What differs between images is in tables: addresses, sizes and
+strides (so packed and planar layouts are the same code), and the maps. Positions are float32 relative to whole pixels of
+the tile, which are found in float64; a thin-plate spline is summed in float32. Where the corners of a `TILE` say that
+every tap lies in U, or none does, no pixel asks. Semantics: docs/architecture.md, "Sampling".
+
+What the compiled code looks like is in docs/performance.md, "GPU": numbers are turned from integers to floats and back by
+adding `ROUND` where that is exact, as conversions have a quarter of the units that additions have.
 """
 
 import triton
 import triton.language as tl
 
-# Columns of the table of images, int64
-COLUMNS = (
-    12  # source, output addresses; H, W, H', W'; source row, pixel, channel stride; output row, pixel, channel stride
-)
+# Columns of the table of images, int64: source, output addresses; H, W, H', W'; source row, pixel, channel stride; output row,
+# pixel, channel stride; the number of its first program
+COLUMNS = 13
 # Columns of the table of maps, float64: the matrix, output → input pixels (9), for a spline: output pixel → normalised
 # target (sx, ox, sy, oy), normalised source → input pixel (sx, ox, sy, oy)
 MAP_COLUMNS = 9
+TILE = (16, 32)  # rows and columns made at once
+ROUND = tl.constexpr(12582912.0)  # 1.5 · 2²³: float32 of this size are the integers, and their lowest 22 bits say which
 
 
 @triton.jit
@@ -43,13 +48,19 @@ def _weight(d, KERNEL: tl.constexpr):
 
 
 @triton.jit
+def _channels(word):
+    """Four bytes as float32, the second times 2⁸ and the third times 2¹⁶: as they stand, two units of the card share the work."""
+    return ((word & 255).to(tl.float32), (word & 0x0000FF00).to(tl.float32),
+            (word & 0x00FF0000).to(tl.float32), (word >> 24).to(tl.float32))  # fmt: skip
+
+
+@triton.jit
 def _pixel(source, row, column, sr, sp, sc, wanted, C: tl.constexpr, PACKED: tl.constexpr):
     """Up to four channels as float32."""
     at = row.to(tl.int64) * sr + column.to(tl.int64) * sp
     if PACKED:  # four bytes a pixel, read at once
-        word = tl.load((source + at).to(tl.pointer_type(tl.uint32)), mask=wanted, other=0)
-        p0, p1 = (word & 255).to(tl.float32), ((word >> 8) & 255).to(tl.float32)
-        p2, p3 = ((word >> 16) & 255).to(tl.float32), ((word >> 24) & 255).to(tl.float32)
+        p0, p1, p2, p3 = _channels(tl.load((source + at).to(tl.pointer_type(tl.uint32)), mask=wanted, other=0))
+        p1, p2 = p1 * (1 / 256), p2 * (1 / 65536)
     else:
         pointer = (source + at).to(tl.pointer_type(tl.uint8))
         p0 = tl.load(pointer, mask=wanted, other=0).to(tl.float32)
@@ -67,7 +78,7 @@ def _pixel(source, row, column, sr, sp, sc, wanted, C: tl.constexpr, PACKED: tl.
 def _sample(source, X, Y, x, y, H, W, sr, sp, sc, f0, f1, f2, f3, wanted,
             KERNEL: tl.constexpr, PADDING: tl.constexpr, CORNERS: tl.constexpr, C: tl.constexpr,
             ALPHA: tl.constexpr, PACKED: tl.constexpr):  # fmt: skip
-    """The sum over the taps of one sample: colours (times alpha) and alpha."""
+    """The sum over the taps of one sample, wherever they lie: colours (times alpha) and alpha."""
     x, y = tl.minimum(tl.maximum(x, -1e9), 1e9), tl.minimum(tl.maximum(y, -1e9), 1e9)
     if KERNEL == 0:
         x, y = x + 0.5, y + 0.5
@@ -89,23 +100,68 @@ def _sample(source, X, Y, x, y, H, W, sr, sp, sc, f0, f1, f2, f3, wanted,
                 p0, p1, p2, p3 = _pixel(source, r, c, sr, sp, sc, wanted & inside, C, PACKED)
                 p0, p1 = tl.where(inside, p0, f0), tl.where(inside, p1, f1)
                 p2, p3 = tl.where(inside, p2, f2), tl.where(inside, p3, f3)
-            if ALPHA:
-                a = p1 if C == 2 else p3
-                w = w * a
-                p1 = p1 * 0.0 + 1.0 if C == 2 else p1
-                p3 = p3 * 0.0 + 1.0 if C == 4 else p3
-            s0 += w * p0
-            s1 += w * p1
-            s2 += w * p2
-            s3 += w * p3
+            s0, s1, s2, s3 = _added(s0, s1, s2, s3, w, p0, p1, p2, p3, C, ALPHA)
     return s0, s1, s2, s3
 
 
 @triton.jit
-def _spline(u, v, controls, weights, K, m):
+def _sample_inside(corner, x, y, sr, sp, sc, KERNEL: tl.constexpr, C: tl.constexpr, ALPHA: tl.constexpr,
+                   PACKED: tl.constexpr):  # fmt: skip
+    """The same where every tap lies in U, with a pixel to spare, and U in 2 GB: offsets of 32 bits from address `corner`."""
+    if KERNEL == 1:  # ⌊x⌋, or x - 1 at a whole x, whose sample is the same
+        xm, ym = (x - 0.5) + ROUND, (y - 0.5) + ROUND
+        left, top = xm - ROUND, ym - ROUND
+        column, row = xm.to(tl.int32, bitcast=True) - 0x4B400000, ym.to(tl.int32, bitcast=True) - 0x4B400000
+    else:
+        if KERNEL == 0:
+            x, y = x + 0.5, y + 0.5
+        left, top = tl.floor(x), tl.floor(y)
+        column, row = left.to(tl.int32), top.to(tl.int32)
+    fx, fy = x - left, y - top
+    first: tl.constexpr = -1 if KERNEL == 2 else 0
+    last: tl.constexpr = 1 if KERNEL == 0 else (2 if KERNEL == 1 else 3)
+    s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
+    for j in tl.static_range(first, last):
+        for i in tl.static_range(first, last):
+            if KERNEL == 1:  # four weights by one product
+                both = fx * fy
+                across = fx - both if i == 1 else 1.0 - fx - (fy - both)
+                w = (both if i == 1 else fy - both) if j == 1 else across
+            else:
+                w = _weight(fx - i, KERNEL) * _weight(fy - j, KERNEL)
+            if PACKED:
+                pointer = corner.to(tl.pointer_type(tl.uint32)) + (row * (sr // 4) + column) + (j * (sr // 4) + i)
+                p0, p1, p2, p3 = _channels(tl.load(pointer))
+            else:
+                pointer = corner.to(tl.pointer_type(tl.uint8)) + (row * sr + column * sp) + (j * sr + i * sp)
+                p0 = tl.load(pointer).to(tl.float32)
+                p1, p2, p3 = p0, p0, p0
+                if C > 1:
+                    p1 = tl.load(pointer + sc).to(tl.float32)
+                if C > 2:
+                    p2 = tl.load(pointer + 2 * sc).to(tl.float32)
+                if C > 3:
+                    p3 = tl.load(pointer + 3 * sc).to(tl.float32)
+            s0, s1, s2, s3 = _added(s0, s1, s2, s3, w, p0, p1, p2, p3, C, ALPHA)
+    if PACKED:
+        s1, s2 = s1 * (1 / 256), s2 * (1 / 65536)
+    return s0, s1, s2, s3
+
+
+@triton.jit
+def _added(s0, s1, s2, s3, w, p0, p1, p2, p3, C: tl.constexpr, ALPHA: tl.constexpr):
+    """The sums with one more tap: with ALPHA, colours are weighted by it."""
+    if ALPHA:
+        w = w * (p1 if C == 2 else p3)
+        p1 = p1 * 0.0 + 1.0 if C == 2 else p1
+        p3 = p3 * 0.0 + 1.0 if C == 4 else p3
+    return s0 + w * p0, s1 + w * p1, s2 + w * p2, s3 + w * p3
+
+
+@triton.jit
+def _spline(u, v, controls, weights, K, m0, m1, m2, m3, m4, m5, m6, m7):
     """Input pixels of a thin-plate spline at output pixels (u, v)."""
-    x = u * tl.load(m).to(tl.float32) + tl.load(m + 1).to(tl.float32)
-    y = v * tl.load(m + 2).to(tl.float32) + tl.load(m + 3).to(tl.float32)
+    x, y = u * m0 + m1, v * m2 + m3
     dx = tl.load(weights + 2 * K) + tl.load(weights + 2 * K + 2) * x + tl.load(weights + 2 * K + 4) * y
     dy = tl.load(weights + 2 * K + 1) + tl.load(weights + 2 * K + 3) * x + tl.load(weights + 2 * K + 5) * y
     for k in range(K):
@@ -114,34 +170,75 @@ def _spline(u, v, controls, weights, K, m):
         bend = 0.5 * square * tl.log(tl.maximum(square, 1e-30))
         dx += bend * tl.load(weights + 2 * k)
         dy += bend * tl.load(weights + 2 * k + 1)
-    x = (x + dx) * tl.load(m + 4).to(tl.float32) + tl.load(m + 5).to(tl.float32)
-    y = (y + dy) * tl.load(m + 6).to(tl.float32) + tl.load(m + 7).to(tl.float32)
+    return (x + dx) * m4 + m5, (y + dy) * m6 + m7
+
+
+@triton.jit
+def _place(du, dv, u0, v0, controls, weights, K, m0, m1, m2, m3, m4, m5, m6, m7, m8, MODE: tl.constexpr):
+    """Input positions, relative to the tile's whole pixels, of the output pixels (u0 + du, v0 + dv)."""
+    if MODE == 2:
+        x, y = _spline(u0 + du, v0 + dv, controls, weights, K, m0, m1, m2, m3, m4, m5, m6, m7)
+    else:
+        x, y = m1 * dv + (m0 * du + m2), m4 * dv + (m3 * du + m5)
+        if MODE == 1:
+            below = m7 * dv + (m6 * du + m8)
+            over = 1.0 / tl.where(tl.abs(below) < 1e-6, tl.where(below < 0, -1e-6, 1e-6), below)
+            x, y = x * over, y * over
     return x, y
 
 
 @triton.jit
-def _place(du, dv, u0, v0, X, Y, m, controls, weights, K, MODE: tl.constexpr):
-    """Input positions relative to the whole pixels (X, Y) of the output pixels (u0 + du, v0 + dv)."""
-    if MODE == 2:
-        x, y = _spline(u0 + du, v0 + dv, controls, weights, K, m)
-        x, y = x - X, y - Y
-    else:
-        a, b, c = tl.load(m), tl.load(m + 1), tl.load(m + 2)
-        d, e, f = tl.load(m + 3), tl.load(m + 4), tl.load(m + 5)
-        g, h, i = tl.load(m + 6), tl.load(m + 7), tl.load(m + 8)
-        w = g * u0 + h * v0 + i
-        # The whole pixels are taken off while everything is float64: p - X = (num - X·w) / w
-        x = ((a - X * g).to(tl.float32) * du + (b - X * h).to(tl.float32) * dv) + (a * u0 + b * v0 + c - X * w).to(
-            tl.float32
-        )
-        y = ((d - Y * g).to(tl.float32) * du + (e - Y * h).to(tl.float32) * dv) + (d * u0 + e * v0 + f - Y * w).to(
-            tl.float32
-        )
+def _tile(m, u0, v0, MODE: tl.constexpr):
+    """The whole pixels (X, Y) where a tile reads, and its map to positions relative to them, nine float32.
+
+    The whole pixels are taken off while everything is float64: p - X = (num - X·w) / w.
+    """
+    a, b, c = tl.load(m), tl.load(m + 1), tl.load(m + 2)
+    d, e, f = tl.load(m + 3), tl.load(m + 4), tl.load(m + 5)
+    g, h, i = tl.load(m + 6), tl.load(m + 7), tl.load(m + 8)
+    X, Y = 0, 0
+    if MODE != 2:
+        c, f = a * u0 + b * v0 + c, d * u0 + e * v0 + f
+        bx, by = c, f
         if MODE == 1:
-            below = g.to(tl.float32) * du + h.to(tl.float32) * dv + w.to(tl.float32)
-            below = tl.where(tl.abs(below) < 1e-6, tl.where(below < 0, -1e-6, 1e-6), below)
-            x, y = x / below, y / below
-    return x, y
+            i = g * u0 + h * v0 + i
+            w = tl.where(tl.abs(i) < 1e-6, 1e-6, i)
+            bx, by = c / w, f / w
+        X = tl.where(tl.abs(bx) < 1e9, tl.floor(bx), 0.0).to(tl.int32)
+        Y = tl.where(tl.abs(by) < 1e9, tl.floor(by), 0.0).to(tl.int32)
+        if MODE == 1:
+            a, b, c = a - X * g, b - X * h, c - X * i
+            d, e, f = d - Y * g, e - Y * h, f - Y * i
+        else:
+            c, f = c - X, f - Y
+    return (X, Y, a.to(tl.float32), b.to(tl.float32), c.to(tl.float32), d.to(tl.float32), e.to(tl.float32),
+            f.to(tl.float32), g.to(tl.float32), h.to(tl.float32), i.to(tl.float32))  # fmt: skip
+
+
+@triton.jit
+def _reach(m0, m1, m2, m3, m4, m5, m6, m7, m8, BX: tl.constexpr, BY: tl.constexpr, MODE: tl.constexpr):
+    """Bounds (x, x, y, y) of where BY rows of BX columns read, relative as the map is; unbounded where it has a horizon."""
+    if MODE == 0:
+        xa, xb = m0 * (BX - 1), m1 * (BY - 1)
+        ya, yb = m3 * (BX - 1), m4 * (BY - 1)
+        x_low = m2 + tl.minimum(xa, 0.0) + tl.minimum(xb, 0.0)
+        x_high = m2 + tl.maximum(xa, 0.0) + tl.maximum(xb, 0.0)
+        y_low = m5 + tl.minimum(ya, 0.0) + tl.minimum(yb, 0.0)
+        y_high = m5 + tl.maximum(ya, 0.0) + tl.maximum(yb, 0.0)
+    else:
+        x_low, x_high, y_low, y_high = 1e30, -1e30, 1e30, -1e30
+        w_low, w_high = 1e30, -1e30
+        for corner in tl.static_range(4):
+            du, dv = (corner % 2) * (BX - 1.0), (corner // 2) * (BY - 1.0)
+            w = m7 * dv + (m6 * du + m8)
+            w_low, w_high = tl.minimum(w_low, w), tl.maximum(w_high, w)
+            x, y = (m1 * dv + (m0 * du + m2)) / w, (m4 * dv + (m3 * du + m5)) / w
+            x_low, x_high = tl.minimum(x_low, x), tl.maximum(x_high, x)
+            y_low, y_high = tl.minimum(y_low, y), tl.maximum(y_high, y)
+        whole = (w_low > 1e-6) | (w_high < -1e-6)
+        x_low, x_high = tl.where(whole, x_low, -1e30), tl.where(whole, x_high, 1e30)
+        y_low, y_high = tl.where(whole, y_low, -1e30), tl.where(whole, y_high, 1e30)
+    return x_low, x_high, y_low, y_high
 
 
 @triton.jit
@@ -150,56 +247,86 @@ def _count(square):
 
 
 @triton.jit
-def _byte(value):
-    return tl.minimum(tl.maximum(tl.floor(value + 0.5), 0.0), 255.0).to(tl.uint8)
+def _clamped(value):
+    return tl.minimum(tl.maximum(value, 0.0), 255.0)
 
 
 @triton.jit
-def warp_kernel(images, maps, controls, weights, fills, K, threshold,
+def _whole(value):
+    """The nearest whole number in the lowest byte, the even one of two; for 0 ≤ value ≤ 255."""
+    return (value + ROUND).to(tl.uint32, bitcast=True)
+
+
+@triton.jit
+def warp_kernel(images, maps, controls, weights, fills, owners, K, threshold,
                 MODE: tl.constexpr, KERNEL: tl.constexpr, PADDING: tl.constexpr, CORNERS: tl.constexpr,
                 AVERAGE: tl.constexpr, C: tl.constexpr, ALPHA: tl.constexpr, PACKED: tl.constexpr,
-                BY: tl.constexpr, BX: tl.constexpr):  # fmt: skip
-    """images (N, 12) int64, maps (N, 9) float64, weights (N, K + 3, 2) and controls (K, 2) float32, fills (4,) float32.
+                BY: tl.constexpr, BX: tl.constexpr, STEPS: tl.constexpr):  # fmt: skip
+    """images (N, 13) int64, maps (N, 9) float64, weights (N, K + 3, 2) and controls (K, 2) float32, fills (4,) float32.
 
     MODE: 0 affine, 1 projective, 2 spline; KERNEL: 0 nearest, 1 bilinear, 2 bicubic; PADDING: 0 zeros, 1 border,
     2 reflection, 3 fill; AVERAGE: over the footprint where the largest singular value is above `threshold`.
-    Launched over (tiles of the largest output, N).
+    One program makes one tile; owners (programs,) int32 says of which image.
     """
-    n = tl.program_id(1)
-    t = images + n * 12
+    n = tl.load(owners + tl.program_id(0))
+    t = images + n * 13
     source, out = tl.load(t), tl.load(t + 1)
     H, W = tl.load(t + 2).to(tl.int32), tl.load(t + 3).to(tl.int32)
     oh, ow = tl.load(t + 4).to(tl.int32), tl.load(t + 5).to(tl.int32)
     sr, sp, sc = tl.load(t + 6), tl.load(t + 7), tl.load(t + 8)
     dr, dp, dc = tl.load(t + 9), tl.load(t + 10), tl.load(t + 11)
     across = tl.cdiv(ow, BX)
-    tile = tl.program_id(0)
-    u0, v0 = (tile % across) * BX, (tile // across) * BY
-    if v0 < oh:
-        m = maps + n * 9
-        weights = weights + n * (K + 3) * 2
-        f0, f1, f2, f3 = tl.load(fills), tl.load(fills + 1), tl.load(fills + 2), tl.load(fills + 3)
-        iu, iv = tl.arange(0, BX)[None, :], tl.arange(0, BY)[:, None]
-        wanted = (u0 + iu < ow) & (v0 + iv < oh)
-        du, dv = (iu + iv * 0).to(tl.float32), (iv + iu * 0).to(tl.float32)
-        X, Y = 0, 0
-        if MODE != 2:
-            w = tl.load(m + 6) * u0 + tl.load(m + 7) * v0 + tl.load(m + 8)
-            w = tl.where(tl.abs(w) < 1e-6, 1e-6, w)
-            bx = (tl.load(m) * u0 + tl.load(m + 1) * v0 + tl.load(m + 2)) / w
-            by = (tl.load(m + 3) * u0 + tl.load(m + 4) * v0 + tl.load(m + 5)) / w
-            X = tl.where(tl.abs(bx) < 1e6, tl.floor(bx), 0.0).to(tl.int32)
-            Y = tl.where(tl.abs(by) < 1e6, tl.floor(by), 0.0).to(tl.int32)
-        x, y = _place(du, dv, u0, v0, X, Y, m, controls, weights, K, MODE)
-        if AVERAGE:
+    tile = tl.program_id(0) - tl.load(t + 12).to(tl.int32)
+    u0, v0 = (tile % across) * BX, (tile // across) * (BY * STEPS)
+    weights = weights + n * (K + 3) * 2
+    f0, f1, f2, f3 = tl.load(fills), tl.load(fills + 1), tl.load(fills + 2), tl.load(fills + 3)
+    X, Y, m0, m1, m2, m3, m4, m5, m6, m7, m8 = _tile(maps + n * 9, u0, v0, MODE)
+    # A warp makes 8×4 pixels: turned, they lie in fewer rows of U than 32×1 would. Four warps lie beside each other.
+    lane = tl.arange(0, BX * BY)
+    iu, iv = (lane & 7) | ((lane >> 2) & 24), ((lane >> 3) & 3) | ((lane >> 7) << 2)
+    du = iu.to(tl.float32)
+    small = (H * sr + W * sp + C * sc < 2147483648) & (H < 2097152) & (W < 2097152)
+    edge: tl.constexpr = 3 if KERNEL == 2 else 2  # how far a tap may lie from a position, and a pixel to spare
+    if MODE != 2 and not AVERAGE:
+        x_low, x_high, y_low, y_high = _reach(
+            m0, m1, m2, m3, m4, m5, m6, m7, m8, BX, BY if MODE == 0 else BY * STEPS, MODE
+        )
+        x_first, y_first = (edge - X).to(tl.float32), (edge - Y).to(tl.float32)
+        x_last, y_last = (W - 1 - edge - X).to(tl.float32), (H - 1 - edge - Y).to(tl.float32)
+        x_last = tl.where(small, x_last, -1e31)
+    corner = source + Y * sr + X * sp
+    out += v0 * dr + u0 * dp
+    at = iv * (dr // 4).to(tl.int32) + iu if PACKED else iv * dr.to(tl.int32) + iu * dp.to(tl.int32)
+    columns, rows = iu < ow - u0, oh - v0
+    for step in range(tl.minimum(STEPS, tl.cdiv(rows, BY))):
+        top = step * BY
+        wanted = columns & (iv < rows - top)
+        dv = (top + iv).to(tl.float32)
+        x, y = _place(du, dv, u0, v0, controls, weights, K, m0, m1, m2, m3, m4, m5, m6, m7, m8, MODE)
+        inner, outer = False, False
+        if MODE != 2 and not AVERAGE:
+            dx, dy = (m1 * top, m4 * top) if MODE == 0 else (0.0, 0.0)
+            inner = (
+                (x_low + dx >= x_first) & (x_high + dx <= x_last) & (y_low + dy >= y_first) & (y_high + dy <= y_last)
+            )
+            if PADDING == 0 or PADDING == 3:
+                outer = (x_high + dx < x_first - 2 * edge) | (x_low + dx > x_last + 2 * edge)
+                outer = outer | (y_high + dy < y_first - 2 * edge) | (y_low + dy > y_last + 2 * edge)
+        if inner:
+            s0, s1, s2, s3 = _sample_inside(
+                corner, x, y, sr.to(tl.int32), sp.to(tl.int32), sc.to(tl.int32), KERNEL, C, ALPHA, PACKED
+            )
+        elif outer:
+            s0, s1, s2, s3 = _added(x * 0.0, x * 0.0, x * 0.0, x * 0.0, 1.0, f0, f1, f2, f3, C, ALPHA)
+        elif AVERAGE:
             left, right = tl.maximum(du - 1, -u0), tl.minimum(du + 1, ow - 1 - u0)
             above, below = tl.maximum(dv - 1, -v0), tl.minimum(dv + 1, oh - 1 - v0)
-            x1, y1 = _place(right, dv, u0, v0, X, Y, m, controls, weights, K, MODE)
-            x0, y0 = _place(left, dv, u0, v0, X, Y, m, controls, weights, K, MODE)
+            x1, y1 = _place(right, dv, u0, v0, controls, weights, K, m0, m1, m2, m3, m4, m5, m6, m7, m8, MODE)
+            x0, y0 = _place(left, dv, u0, v0, controls, weights, K, m0, m1, m2, m3, m4, m5, m6, m7, m8, MODE)
             span = tl.maximum(right - left, 1.0)
             ax, ay = (x1 - x0) / span, (y1 - y0) / span
-            x1, y1 = _place(du, below, u0, v0, X, Y, m, controls, weights, K, MODE)
-            x0, y0 = _place(du, above, u0, v0, X, Y, m, controls, weights, K, MODE)
+            x1, y1 = _place(du, below, u0, v0, controls, weights, K, m0, m1, m2, m3, m4, m5, m6, m7, m8, MODE)
+            x0, y0 = _place(du, above, u0, v0, controls, weights, K, m0, m1, m2, m3, m4, m5, m6, m7, m8, MODE)
             span = tl.maximum(below - above, 1.0)
             cx, cy = (x1 - x0) / span, (y1 - y0) / span
             xx, yy, xy = ax * ax + ay * ay, cx * cx + cy * cy, ax * cx + ay * cy
@@ -229,17 +356,18 @@ def warp_kernel(images, maps, controls, weights, fills, K, threshold,
             over = tl.where(alpha >= 0.5, 1.0 / tl.where(alpha >= 0.5, alpha, 1.0), 0.0)
             s0, s2 = s0 * over, s2 * over
             s1 = s1 * over if C == 4 else s1
-        at = (v0 + iv).to(tl.int64) * dr + (u0 + iu).to(tl.int64) * dp
+        if ALPHA or KERNEL == 2 or PADDING == 3:  # else a mean of pixels, which is in range
+            s0, s1, s2, s3 = _clamped(s0), _clamped(s1), _clamped(s2), _clamped(s3)
+        there = out + top * dr
         if PACKED:
-            word = _byte(s0).to(tl.uint32) | (_byte(s1).to(tl.uint32) << 8)
-            word = word | (_byte(s2).to(tl.uint32) << 16) | (_byte(s3).to(tl.uint32) << 24)
-            tl.store((out + at).to(tl.pointer_type(tl.uint32)), word, mask=wanted)
+            word = (_whole(s0) & 255) | ((_whole(s1) & 255) << 8) | ((_whole(s2) & 255) << 16) | (_whole(s3) << 24)
+            tl.store(there.to(tl.pointer_type(tl.uint32)) + at, word, mask=wanted)
         else:
-            pointer = (out + at).to(tl.pointer_type(tl.uint8))
-            tl.store(pointer, _byte(s0), mask=wanted)
+            pointer = there.to(tl.pointer_type(tl.uint8)) + at
+            tl.store(pointer, _whole(s0).to(tl.uint8), mask=wanted)
             if C > 1:
-                tl.store(pointer + dc, _byte(s1), mask=wanted)
+                tl.store(pointer + dc, _whole(s1).to(tl.uint8), mask=wanted)
             if C > 2:
-                tl.store(pointer + 2 * dc, _byte(s2), mask=wanted)
+                tl.store(pointer + 2 * dc, _whole(s2).to(tl.uint8), mask=wanted)
             if C > 3:
-                tl.store(pointer + 3 * dc, _byte(s3), mask=wanted)
+                tl.store(pointer + 3 * dc, _whole(s3).to(tl.uint8), mask=wanted)

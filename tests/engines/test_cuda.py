@@ -5,8 +5,8 @@ import os
 import numpy as np
 import pytest
 
+os.environ.setdefault("TRITON_INTERPRET", "1")  # before Triton is imported
 pytest.importorskip("triton", reason="install the `gpu` extra")
-os.environ.setdefault("TRITON_INTERPRET", "1")
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.slow  # the interpreter takes a minute or two
 
@@ -14,6 +14,7 @@ from stn_cli.core.families import make  # noqa: E402
 from stn_cli.core.sampling import Sampling  # noqa: E402
 from stn_cli.core.transformation import Transformation  # noqa: E402
 from stn_cli.engines import Work  # noqa: E402
+from stn_cli.errors import StnError  # noqa: E402
 from tests.engines import reference  # noqa: E402
 from tests.engines.test_cpu import how, picture, transformation  # noqa: E402
 
@@ -51,6 +52,41 @@ def test_every_kernel_and_padding(engine, kernel, padding):
         channels, alpha = layouts[(count + len(kernel) + len(padding)) % len(layouts)]
         sampling = how(kernel, padding, bool(count % 2), ("off", "auto", "on")[count % 3], channels, "uint8")
         assert agrees(engine, picture(rng, "uint8", channels), map_, sampling, alpha) <= 1, (name, channels, alpha)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "channels", "alpha"),
+    [
+        ("bilinear", 4, False),
+        ("bilinear", 4, True),
+        ("bilinear", 3, False),
+        ("nearest", 1, False),
+        ("bicubic", 2, True),
+    ],
+)
+def test_tiles_that_lie_inside_or_outside_ask_no_pixel(engine, kernel, channels, alpha):
+    image = picture(np.random.default_rng(3), "uint8", channels, (70, 90))
+    affine, projective = make("affine"), make("projective")
+    maps = (
+        Transformation(affine, np.array([0.9, 0.2, 0.1, -0.3, 0.8, 0])),
+        *(Transformation(affine, np.array([1, 0, 2 * x / 90, 0, 1, 2 * y / 70])) for x, y in ((-27, -10), (17, 6))),
+        Transformation(projective, np.array([0.9, 0.1, 0.6, -0.1, 0.9, 0, 0.1, 0.05])),
+    )
+    for map_, padding in zip(maps, ("zeros", "fill", "fill", "border"), strict=True):
+        sampling = how(kernel, padding, False, "off", channels, "uint8")
+        assert agrees(engine, image, map_, sampling, alpha, (75, 83)) <= 1, (map_.theta, padding)
+
+
+def test_splines_of_other_control_points_do_not_share_a_launch(engine):
+    image = picture(np.random.default_rng(5), "uint8", 3, (40, 50))
+    families = [make("tps", control_points=((-1, -1), (1, -1), (-1, 1), (1, k))) for k in (1, 0.2)]
+    rng = np.random.default_rng(6)
+    maps = [Transformation(f, np.array(f.identity()) + 0.1 * rng.standard_normal(8)) for f in families]
+    sampling = Sampling(antialias="off")
+    results = engine.warp_all([Work(image, map_, (30, 31), sampling) for map_ in maps])
+    for map_, result in zip(maps, results, strict=True):
+        expected = reference.warp(image, reference.input_points(map_, (40, 50), (30, 31)), sampling)
+        assert reference.difference(result, expected) <= 1
 
 
 @pytest.mark.parametrize("planar", [False, True])
@@ -92,3 +128,18 @@ def test_what_the_kernel_does_not_know_goes_to_torch(engine):
     result = engine.warp(Work(image, transformation("turn"), (9, 11), Sampling(antialias="off")))
     points = reference.input_points(transformation("turn"), (23, 37), (9, 11))
     assert reference.difference(result, reference.warp(image, points, Sampling(antialias="off"))) <= 2
+
+
+def test_too_little_memory_on_the_device_is_one_line(engine, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB and so on")
+
+    monkeypatch.setattr(engine, "_batch", full)
+    with pytest.raises(StnError, match="more than the GPU has left; --device cpu warps them"):
+        engine.warp(picture(np.random.default_rng(0), "uint8", 3), transformation("turn"), (9, 11), Sampling())
+
+
+def test_tensors_that_the_kernel_would_read_wrongly_are_refused(engine):
+    wide = torch.zeros(9, 9, 3, dtype=torch.int16)
+    with pytest.raises(ValueError, match=r"uint8 on cpu, not torch\.int16"):
+        engine.warp_tensors([wide], [transformation("turn")], [(4, 4)], Sampling())
