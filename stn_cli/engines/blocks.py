@@ -39,6 +39,16 @@ FAR = np.float32(1e9)  # pixels: where positions that are no numbers are sent, a
 HIGH_BYTES = -0xFF0100  # 0xFF00FF00 as a signed word
 
 
+def is_bytes(array):
+    """Whether the elements are uint8, known when compiling."""
+
+
+@overload(is_bytes, inline="always")
+def _is_bytes(array):
+    answer = array.dtype == types.uint8
+    return lambda array: answer
+
+
 def words(src, offsets, limit, like):
     """The bytes at `offsets` (I), or at `offsets` (L) not reading past `limit`, as three I: as many as a pixel needs."""
 
@@ -106,6 +116,19 @@ def _channels(src, words):
     from stn_cli.engines.simd import floats
 
     return lambda src, words: (floats(words[0]), floats(words[1]), floats(words[2]), floats(words[3]))
+
+
+def integers(src, words):
+    """The four channels as I whose lower bits they are, from the words of a pixel of `src`."""
+
+
+@overload(integers, inline="always")
+def _integers(src, words):
+    if src.dtype == types.uint8:
+        return lambda src, words: (words[0], words[0] >> 8, words[0] >> 16, words[0] >> 24)
+    if src.dtype == types.uint16:
+        return lambda src, words: (words[0], words[0] >> 16, words[1], words[1] >> 16)
+    return lambda src, words: words
 
 
 @helper

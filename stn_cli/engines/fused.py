@@ -4,7 +4,7 @@ import numpy as np
 from numba.core import types
 from numba.extending import overload
 
-from stn_cli.engines.blocks import add, constant, far, fraction, near, packed, packed_floats, rim, whole_bytes
+from stn_cli.engines.blocks import add, constant, far, fraction, is_bytes, near, packed, packed_floats, rim, whole_bytes
 from stn_cli.engines.codes import AFFINE, BICUBIC, BILINEAR, FILL, LANES, NEAREST, OFF, PROJECTIVE, TABLE, ZEROS
 from stn_cli.engines.inner import (
     affine_inner,
@@ -121,16 +121,6 @@ def divided(total, out, like):
     return (total[0] * over, total[1] * over, total[2] * over, a)
 
 
-def is_bytes(array):
-    """Whether the elements are uint8, known when compiling."""
-
-
-@overload(is_bytes, inline="always")
-def _is_bytes(array):
-    answer = array.dtype == types.uint8
-    return lambda array: answer
-
-
 @helper
 def taps(src, height, width, fill, alpha, kind, padding, corners, low, x, y, fx, fy):
     """The sum over the taps of one sample a lane, four F. `low`: rows from which `near` may read."""
@@ -200,6 +190,9 @@ def warp_rows(
     if width * size < 4 or src.size * src.itemsize >= 1 << 31:
         low = 0
     in_words = kind == BILINEAR and len(alpha) == 0 and antialias == OFF and low > 0 and whole_bytes(fill)
+    in_fields = antialias == OFF and (
+        (is_bytes(src) and n != 2 and kind != BICUBIC) or (kind == NEAREST and len(alpha) == 0)
+    )
     stride = width * size
     large = src.size * src.itemsize > LARGE
     ways = (0, 0, 0, 0)
@@ -222,8 +215,8 @@ def warp_rows(
                 ways = ways_ahead(matrix, (tile + end) >> 1, row, stride, size)
             if constant_outside:
                 touching = touching_span(matrix, row, out_width, width, height, 2.0 if kind == BICUBIC else 1.0)
-            if is_bytes(src) and n != 2 and kind != BICUBIC and mode != TABLE and antialias == OFF:
-                inner = inner_span(matrix, row, out_width, width, height if n == 4 else height - 1, kind)
+            if in_fields and mode != TABLE:
+                inner = inner_span(matrix, row, out_width, width, low, kind)
                 if mode == AFFINE and inner[0] < inner[1]:
                     row_x = fixed(matrix[1] * row + matrix[2])
                     row_y = fixed(matrix[4] * row + matrix[5])
@@ -251,7 +244,7 @@ def warp_rows(
                     X, Y, x, y = projective_place(matrix, column, row)
                 else:
                     X, Y, x, y = table_place(table, (row - first_row) * out_width + column)
-                    if is_bytes(src) and n != 2 and kind != BICUBIC and antialias == OFF:
+                    if in_fields:
                         calm, px, py = table_inner(X, Y, x, y, width, low, kind)
                         if calm and inner_block(src, width, out, index, fill, alpha, kind, X, Y, px, py):
                             column += LANES

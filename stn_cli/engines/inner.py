@@ -1,10 +1,10 @@
-"""The inside of 8-bit images under a matrix: the part of an output row whose taps all lie in the image is found first, and
+"""The inside of images, 8-bit or sampled nearest: the part of an output row whose taps all lie in the image is found first, and
 worked through without a test or a clamp. Positions are 16.16 fixed point relative to whole pixels for the block.
 """
 
 import numpy as np
 
-from stn_cli.engines.blocks import packed, packed_word
+from stn_cli.engines.blocks import integers, is_bytes, packed, packed_word, words
 from stn_cli.engines.codes import NEAREST
 from stn_cli.engines.jit import helper
 from stn_cli.engines.simd import (
@@ -16,6 +16,7 @@ from stn_cli.engines.simd import (
     i32,
     lanes,
     store_bytes,
+    store_pixels,
     to_float,
     to_int,
     whole_part,
@@ -118,12 +119,16 @@ def table_inner(X, Y, x, y, width, height, kind):
 @helper
 def inner_block(src, width, out, index, like, alpha, kind, X, Y, x, y):
     """Write sixteen samples; False, and nothing written, where they would have to be weighed by alpha."""
-    n = len(like)
+    n = src.itemsize * len(like)
     stride = width * n
     byte = Y * stride + X * n
     if kind == NEAREST:
         x, y = x + 32768, y + 32768
-        word = gather_i32(src, byte, whole_part(y) * stride + whole_part(x) * n)
+        offsets = whole_part(y) * stride + whole_part(x) * n
+        if not is_bytes(src):
+            store_pixels(out, index, integers(src, words(src, offsets + i32(byte), 0, like)), like)
+            return True
+        word = gather_i32(src, byte, offsets)
         opaque = word
         zero = word
     else:
