@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from stn_cli import Affine, SpatialTransformer, sample
 from stn_cli.core.families import make
+from stn_cli.core.sampling import Sampling
 from stn_cli.core.transformer import ParallelTransformers
 from stn_cli.errors import StnError
 
@@ -34,6 +35,42 @@ def test_the_module_is_affine_grid_and_grid_sample():
     steps = module.steps(U)
     assert steps.theta.shape == (3, 6)
     torch.testing.assert_close(steps.V, sample(U, steps.grid))
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        None,
+        Sampling(),
+        Sampling("nearest", "border", antialias="off"),
+        Sampling("bicubic", "reflection", align_corners=True, antialias="on"),
+        Sampling(padding="fill", fill=(0.1, 0.9), antialias="off"),
+    ],
+    ids=str,
+)
+def test_the_sampling_asked_for_is_done(how):
+    """Without any: the paper's, bilinear with zeros outside, one sample a pixel, at the input's own size."""
+    U = torch.rand(2, 2, 16, 20)
+    net, family = Fixed([2.1, 0.1, 0.05, -0.2, 1.9, 0.1]), make("affine")
+    module = SpatialTransformer(net, sampling=how)
+    how = how or Sampling(antialias="off")
+    grid = family.grid(net(U), (16, 20), align_corners=how.align_corners)
+    expected = sample(
+        U, grid, kernel=how.kernel, padding=how.padding, fill=how.fill, align_corners=how.align_corners,
+        antialias=how.antialias,
+    )  # fmt: skip
+    assert torch.equal(module(U), expected)
+    assert torch.equal(module.steps(U).grid, grid)
+    for part in ("Affine()", "out_size=None", how.kernel, how.padding):
+        assert part in repr(module)
+
+
+@pytest.mark.parametrize(("dtype", "grid"), [(torch.float16, torch.float32), (torch.float64, torch.float64)])
+def test_the_grid_is_never_coarser_than_single_precision(dtype, grid):
+    U = torch.rand(1, 1, 6, 6).to(dtype)
+    steps = SpatialTransformer(Fixed(THETA).to(dtype)).steps(U)
+    assert steps.theta.dtype == steps.V.dtype == dtype
+    assert steps.grid.dtype == grid
 
 
 @pytest.mark.parametrize("family", ["affine", "projective", "tps"])
@@ -61,7 +98,7 @@ def test_parallel_transformers_stand_side_by_side():
 
 
 def test_a_net_that_does_not_fit_the_family_is_told():
-    with pytest.raises(StnError, match=r"the family projective needs \(2, 8\)"):
+    with pytest.raises(StnError, match=r"gave \(2, 6\) for 2 images: the family projective needs \(2, 8\)"):
         SpatialTransformer(Fixed(THETA), "projective")(torch.rand(2, 1, 4, 4))
 
 
