@@ -41,7 +41,7 @@ def points(
     pairs = np.asarray(pairs, dtype=np.float64)
     read, target = normalised(pairs[:, :2], in_size, align_corners), normalised(pairs[:, 2:], in_size, align_corners)
     family = ThinPlateSpline(control_points=tuple((x, y) for x, y in target.tolist()), smoothing=smoothing)
-    made = Transformation(family, read.reshape(-1))
+    made = Transformation(family, read)
     height, width = in_size
     scale = np.array([width, height]) / 2 if not align_corners else np.array([width - 1, height - 1]) / 2
     return made, np.hypot(*((made.points(target) - read) * scale).T)
@@ -50,8 +50,7 @@ def points(
 def flow(grid: np.ndarray, align_corners: bool = False) -> Transformation:
     """The dense flow whose sampling grid, at the size it was given in, is `grid` (H', W', 2), normalised (x, y)."""
     shape = (grid.shape[0], grid.shape[1])
-    still = target_grid(np, shape, align_corners, dtype=np.float64)
-    return Transformation(Flow(shape, align_corners), np.asarray(grid, dtype=np.float64) - still)
+    return Transformation(Flow(shape, align_corners), grid - target_grid(np, shape, align_corners))
 
 
 def _cross(a: np.ndarray, b: np.ndarray) -> float:

@@ -60,7 +60,7 @@ class Transformation:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Transformation":
         """The inverse of `row`. Raises `StnError` for anything else."""
-        return cls(make(row["family"], **row.get("options", {})), np.asarray(row["theta"], dtype=np.float64))
+        return cls(make(row["family"], **row.get("options", {})), row["theta"])
 
     @classmethod
     def from_numbers(cls, numbers: Sequence[float], family: str | None = None) -> "Transformation":

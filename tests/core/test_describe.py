@@ -183,6 +183,7 @@ PLAIN = Description(
         ({"mirrored": True, "rotation": 10.0, "scales": (2.0, 3.0), "shear": 5.0},
          "content mirrored, turned 10° counter-clockwise, 2.00× along x, 3.00× along y, sheared by 5°"),
         ({"family": "projective", "rotation": 10.0}, "content turned 10° counter-clockwise (at the centre)"),
+        ({"determinant": 0.0, "rotation": None}, "content collapsed onto a line or a point"),
         ({"outside": 0.01}, "content moved; 1 % of the output lies outside the input"),
         ({"outside": 0.5}, "content moved; 50 % of the output lies outside the input"),
         ({"outside": 0.009}, "content moved; under 1 % of the output lies outside the input"),

@@ -64,6 +64,17 @@ def test_numpy_torch_and_the_strict_standard_agree(name):
     np.testing.assert_allclose(np.asarray(strict), ours, atol=1e-13)
 
 
+@everywhere
+@every_family
+def test_the_grid_is_made_on_the_device_that_theta_is_on(name, align_corners):
+    """torch's device without memory stands for a GPU: mixing it with another is an error."""
+    family, theta = near_identity(name)
+    for size in ((6, 9), (8, 8)):
+        grid = family.grid(torch.tensor(theta, device="meta"), size, align_corners=align_corners)
+        assert grid.device.type == "meta"
+        assert grid.shape == (3, *size, 2)
+
+
 @every_family
 def test_a_batch_is_its_rows_and_one_theta_serves_all(name):
     family, theta = near_identity(name)
