@@ -14,6 +14,7 @@ from stn_cli.core.families import Family, PiecewiseAffine
 from stn_cli.core.sampling import ANTIALIAS, KERNELS, PADDINGS, Sampling
 from stn_cli.core.transformation import Transformation, pixel_matrices
 from stn_cli.engines import Work, codes, native
+from stn_cli.engines.axes import Axis, axes
 from stn_cli.engines.codes import AFFINE, LANES, PROJECTIVE, TABLE
 from stn_cli.engines.lattice import lattice_for
 from stn_cli.engines.points import exact_points, mesh_rows
@@ -38,6 +39,8 @@ class CpuEngine:
         how = _plan(work.transformation, image.shape[:2], out_size, sampling)
         if how.matrices is not None and not how.antialias.any() and _is_small(image, work.alpha, sampling):
             _small(image, flat, out_size, first, last - first, how, sampling)
+        elif _has_fast_kernel(image, work.alpha) and (found := _separable(work, how)):
+            _shrink(work, out[0], first, *found)
         elif _has_fast_kernel(image, work.alpha):
             _fast(work, out[0], first, how)
         else:
@@ -149,6 +152,37 @@ def _small(images, flat, out_size, first, rows, how, sampling) -> None:
         images.ctypes.data, images.size, height, width, flat.ctypes.data, flat.size, *out_size, first, rows,
         how.modes.ctypes.data, how.matrices.ctypes.data, len(how.modes), fill.ctypes.data,
         KERNEL_CODES[sampling.kernel], PADDING_CODES[sampling.padding], scratch.ctypes.data, scratch.size,
+    )  # fmt: skip
+
+
+def _separable(work: Work, how: Plan) -> tuple[Axis, Axis] | None:
+    """(columns, rows) where the map averages and moves each axis by itself."""
+    height, width, channels = work.image.shape
+    if how.matrices is None or how.antialias[0] == codes.OFF or width * channels < LANES:
+        return None
+    return axes(how.matrices[0], (height, width), work.out_size, work.sampling)
+
+
+def _shrink(work: Work, out: np.ndarray, first: int, columns: Axis, rows: Axis) -> None:
+    image, alpha = work.image, work.alpha
+    _, width, channels = image.shape
+    count, reach = out.shape[1], len(columns.weights)
+    constant = np.zeros(4, np.float32)
+    constant[:channels] = work.sampling.constant(channels)
+    if alpha:
+        constant[: channels - 1] *= constant[channels - 1]
+    low = int(columns.starts[:count].min()) * channels
+    high = min(int((columns.starts + columns.counts)[:count].max()), width) * channels
+    high = min(max(high, low + LANES), width * channels)
+    low = min(low, high - LANES) // channels * channels
+    line = np.zeros((width + reach + 4) * channels + LANES, np.float32)
+    part = [a[first : first + len(out)] for a in (rows.starts, rows.counts, rows.inside)]
+    native.load("shrink_rows", image.dtype, channels, alpha)(
+        image.ctypes.data, image.size, width, out.ctypes.data, out.size, count, len(out),
+        part[0].ctypes.data, part[1].ctypes.data, rows.weights[:, first:].ctypes.data, rows.weights.shape[1],
+        len(rows.weights), part[2].ctypes.data, columns.starts.ctypes.data, columns.weights.ctypes.data,
+        columns.weights.shape[1], reach, columns.inside.ctypes.data, constant.ctypes.data,
+        bool((constant != 0).any()), low, high, line.ctypes.data, line.size,
     )  # fmt: skip
 
 

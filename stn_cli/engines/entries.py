@@ -12,7 +12,7 @@ import numpy as np
 from numba import carray, types
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from stn_cli.engines import fused, grid_kernels, small
+from stn_cli.engines import fused, grid_kernels, separable, small
 
 # What a kernel may name: Python's and numba's ways to raise (never gone: kernels do not raise), what `native` supplies, and
 # intrinsics that are instructions. LLVM links any other name to address zero, and says nothing.
@@ -20,23 +20,31 @@ SAFE = re.compile(r"Py|NRT_|numba_|mem(set|cpy|move)$|llvm\.(?!(log|exp|pow|sin|
 
 _WHOLE, _WHOLES = types.int64, types.CPointer(types.int64)
 _REAL, _NARROW, _BYTES = (types.CPointer(t) for t in (types.float64, types.float32, types.uint8))
+_INDICES = types.CPointer(types.int32)
 
 
 def compiled(kernel: str, dtype: np.dtype | None, channels: int, alpha: bool) -> tuple[str, bytes]:
-    """(symbol, object file) of a kernel, for images of `dtype` with `channels`, the last of them alpha or not."""
+    """(names, object file) of a kernel, for images of `dtype` with `channels`, the last of them alpha or not.
+
+    The names, with spaces between, are its own and those of everything outside it that it mentions.
+    """
     if kernel == "warp_rows":
         entry, signature = _warp_rows(dtype, channels, alpha)
+    elif kernel == "shrink_rows":
+        entry, signature = _shrink_rows(dtype, channels, alpha)
     elif kernel == "warp_small":
         entry, signature = _warp_small(channels)
     else:
         entry, signature = {"expand": _expand, "spline": _spline, "mesh": _mesh}[kernel]()
     made: Any = numba.cfunc(signature)(entry)
-    called = {f.name for f in made._library._final_module.functions if f.is_declaration}
+    module = made._library._final_module
+    called = {f.name for f in module.functions if f.is_declaration}
     unknown = [name for name in sorted(called) if not SAFE.match(name)]
     if unknown:
         raise RuntimeError(f"{kernel} calls what has no address without numba: {', '.join(unknown)}")
     _, _, (machine_code, _) = made._library.serialize_using_object_code()
-    return made._wrapper_name, machine_code
+    outside = called | {v.name for v in module.global_variables if v.is_declaration}
+    return " ".join((made._wrapper_name, *sorted(outside))), machine_code
 
 
 def _warp_rows(dtype: np.dtype | None, channels: int, alpha: bool) -> tuple[Callable, types.Type]:
@@ -57,6 +65,30 @@ def _warp_rows(dtype: np.dtype | None, channels: int, alpha: bool) -> tuple[Call
     return entry, types.void(
         element, _WHOLE, _WHOLE, _WHOLE, element, _WHOLE, _WHOLE, _WHOLE, _WHOLE, _WHOLE, _WHOLE,
         _REAL, _REAL, _WHOLE, _WHOLE, _NARROW, _WHOLE, _WHOLE, types.boolean, _WHOLE,
+    )  # fmt: skip
+
+
+def _shrink_rows(dtype: np.dtype | None, channels: int, alpha: bool) -> tuple[Callable, types.Type]:
+    element = types.CPointer(numba.from_dtype(dtype))
+    alpha_flag = (True,) if alpha else ()
+    shrink_rows = separable.shrink_rows
+
+    def entry(
+        src, src_size, width, out, out_size, out_width, rows, row_starts, row_counts, row_weights, row_pitch, row_reach,
+        row_inside, starts, weights, pitch, reach, inside, constant, has_constant, first, last, line, room,
+    ):  # fmt: skip
+        shrink_rows(
+            carray(src, (src_size,)), width, carray(out, (out_size,)), out_width, rows,
+            carray(row_starts, (rows,)), carray(row_counts, (rows,)), carray(row_weights, (row_reach * row_pitch,)),
+            row_pitch, carray(row_inside, (rows,)),
+            carray(starts, (pitch,)), carray(weights, (reach * pitch,)), reach, pitch, carray(inside, (pitch,)),
+            carray(constant, (4,)), has_constant, first, last, carray(line, (room,)),
+            to_fixed_tuple(carray(constant, (channels,)), channels), alpha_flag,
+        )  # fmt: skip
+
+    return entry, types.void(
+        element, _WHOLE, _WHOLE, element, _WHOLE, _WHOLE, _WHOLE, _INDICES, _INDICES, _NARROW, _WHOLE, _WHOLE,
+        _NARROW, _INDICES, _NARROW, _WHOLE, _WHOLE, _NARROW, _NARROW, types.boolean, _WHOLE, _WHOLE, _NARROW, _WHOLE,
     )  # fmt: skip
 
 

@@ -125,7 +125,7 @@ def divided(total, out, like):
 def taps(src, height, width, fill, alpha, kind, padding, corners, low, x, y, fx, fy):
     """The sum over the taps of one sample a lane, four F. `low`: rows from which `near` may read."""
     first, count = (0, 1) if kind == NEAREST else (0, 2) if kind == BILINEAR else (-1, 4)
-    if every(below(x + first, width - count + 1) & below(y + first, low - count + 1)):
+    if every(below(x + first, max(width - count + 1, 0)) & below(y + first, max(low - count + 1, 0))):
         if is_bytes(src) and kind == BILINEAR and len(alpha) == 0 and len(fill) != 2:
             stride = width * len(fill)
             wx, wy = fraction(fx), fraction(fy)

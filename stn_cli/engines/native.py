@@ -30,6 +30,11 @@ ARGUMENTS = {
         *(_POINTER, _WHOLE, _WHOLE, _WHOLE, _POINTER, _WHOLE, _WHOLE, _WHOLE, _WHOLE, _WHOLE),
         *(_WHOLE, _POINTER, _POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE, _WHOLE, ctypes.c_bool, _WHOLE),
     ),
+    "shrink_rows": (
+        *(_POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE, _WHOLE, _WHOLE, _POINTER, _POINTER, _POINTER, _WHOLE, _WHOLE),
+        *(_POINTER, _POINTER, _POINTER, _WHOLE, _WHOLE, _POINTER, _POINTER, ctypes.c_bool, _WHOLE, _WHOLE),
+        *(_POINTER, _WHOLE),
+    ),
     "warp_small": (
         *(_POINTER, _WHOLE, _WHOLE, _WHOLE, _POINTER, _WHOLE, _WHOLE, _WHOLE, _WHOLE, _WHOLE),
         *(_POINTER, _POINTER, _WHOLE, _POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE),
@@ -38,8 +43,6 @@ ARGUMENTS = {
     "spline": (_POINTER, _WHOLE, _POINTER, _POINTER, _WHOLE, _POINTER, _POINTER),
     "mesh": (_POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE, _WHOLE, _WHOLE, _POINTER, _WHOLE),
 }
-NEVER_CALLED = ("NRT_Free", "NRT_MemInfo_call_dtor")  # numba emits calls that free arrays; these kernels own none
-
 lock = RLock()  # LLVM is asked one thing at a time: whoever compiles or links holds this
 _listeners: list[Callable[[str], None]] = []
 
@@ -97,7 +100,7 @@ def _digest() -> str:
 
 
 def _read(path: Path) -> tuple[str, bytes] | None:
-    """(symbol, machine code), or None where the file is missing or is not whole."""
+    """(names, machine code), or None where the file is missing or is not whole."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -105,13 +108,13 @@ def _read(path: Path) -> tuple[str, bytes] | None:
     checksum, _, rest = content.partition(b"\n")
     if checksum != hashlib.sha256(rest).hexdigest().encode():
         return None
-    symbol, _, machine_code = rest.partition(b"\n")
-    return symbol.decode(), machine_code
+    names, _, machine_code = rest.partition(b"\n")
+    return names.decode(), machine_code
 
 
-def _write(path: Path, symbol: str, machine_code: bytes) -> None:
+def _write(path: Path, names: str, machine_code: bytes) -> None:
     """Under a temporary name first: two processes may compile at once. Where nothing can be written, nothing is kept."""
-    rest = symbol.encode() + b"\n" + machine_code
+    rest = names.encode() + b"\n" + machine_code
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -128,18 +131,24 @@ def _runtime() -> dict[str, int]:
     return {"memset": sets, "memcpy": moves, "memmove": moves}
 
 
-def _linked(symbol: str, machine_code: bytes) -> int:
-    """The address of `symbol` once LLVM has placed the code in memory."""
+def _address(name: str) -> int:
+    """Of what kernels call, or only mention. What numba alone has, to raise and to free arrays, is never called: any function
+    will do, and where numba comes later it puts its own there."""
+    if name in _runtime():
+        return _runtime()[name]
+    here = name if name.startswith("Py") else "PyErr_BadInternalCall"
+    return ctypes.addressof(ctypes.c_char.in_dll(ctypes.pythonapi, here))
+
+
+def _linked(names: str, machine_code: bytes) -> int:
+    """The address of the first of `names` once LLVM has placed the code in memory; the others it may ask for."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    # Where numba is loaded, the names are its own, for kernels that free; where it comes later, it replaces what stands here.
-    never = ctypes.cast(ctypes.pythonapi.PyErr_BadInternalCall, ctypes.c_void_p).value
-    for name in NEVER_CALLED:
-        if llvm.address_of_symbol(name) is None:
-            llvm.add_symbol(name, never)
-    for name, address in _runtime().items():
-        if llvm.address_of_symbol(name) is None:
-            llvm.add_symbol(name, address)
+    symbol, *outside = names.split(" ")
+    # If LLVM misses one name it gives up on all, says nothing, and leaves zeros: each has to be there.
+    for name in (*_runtime(), *outside):
+        if not name.startswith("llvm.") and llvm.address_of_symbol(name) is None:
+            llvm.add_symbol(name, _address(name))
     triple = llvm.get_process_triple() + ("-elf" if sys.platform == "win32" else "")
     module = llvm.parse_assembly("")
     module.triple = triple

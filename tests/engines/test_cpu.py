@@ -67,3 +67,17 @@ def test_every_way_of_sampling_is_the_definition(kernel, padding, dtype):
             result[unseen] = expected[unseen]
         limit = {"uint8": 0.6, "uint16": 1.0, "float32": 1e-4}[dtype]
         assert reference.difference(result, expected) <= limit, (name, corners, antialias, channels)
+
+
+@pytest.mark.parametrize("in_size", [(1, 37), (2, 37), (3, 5), (37, 1), (37, 2), (4, 1)], ids=str)
+def test_an_image_thinner_than_the_kernel_is_read_within(in_size):
+    rng = np.random.default_rng(6)
+    for kernel, padding, antialias, (dtype, channels) in itertools.product(
+        ("bilinear", "bicubic"), ("zeros", "reflection"), ("off", "on"), (("uint8", 3), ("float32", 1))
+    ):
+        image = picture(rng, dtype, channels, in_size)
+        sampling = how(kernel, padding, False, antialias, channels, dtype)
+        for map_ in (transformation("turn"), transformation("shrink"), transformation("corners")):
+            result = ENGINE.warp(Work(image, map_, (7, 19), sampling))
+            expected = reference.warp(image, reference.input_points(map_, in_size, (7, 19)), sampling)
+            assert reference.difference(result, expected) <= {"uint8": 0.6, "float32": 1e-4}[dtype]

@@ -46,12 +46,13 @@ from stn_cli.engines.cpu import CpuEngine
 
 rng = np.random.default_rng(0)
 turn = words.transformation(words.steps("rotate 20"), (40, 50))
+shrink = words.transformation(words.steps("zoom 0.5"), (40, 50))  # rows above and below see nothing: a loop that is a memset
 bends = [Transformation(make(n), np.array(make(n).identity()) + rng.normal(0, 0.02, 32)) for n in ("tps", "piecewise-affine")]
 sums = []
 for kind in (np.uint8, np.uint16, np.float32):
     for shape in ((40, 50, 3), (28, 28, 1), (300, 400, 1), (300, 400, 4)):
         image = (rng.random(shape) * 255).astype(kind)
-        for made in (turn, *bends):
+        for made in (turn, shrink, *bends):
             for how in (Sampling(), Sampling(kernel="bicubic", padding="reflection"), Sampling(antialias="on")):
                 out = CpuEngine().warp(Work(image, made, (shape[0] - 3, shape[1] + 5), how, shape[2] == 4))
                 sums.append(float(out.astype(float).sum()))
