@@ -45,6 +45,7 @@ ARGUMENTS = {
 }
 lock = RLock()  # LLVM is asked one thing at a time: whoever compiles or links holds this
 _listeners: list[Callable[[str], None]] = []
+_loaded: dict[tuple[str, np.dtype | None, int, bool], Callable[..., None]] = {}
 
 
 def on_compile(say: Callable[[str], None]) -> None:
@@ -63,20 +64,27 @@ def cache_root() -> Path:
     return Path(os.environ.get("STN_CACHE_DIR") or platformdirs.user_cache_dir("stn", appauthor=False)) / "kernels"
 
 
-@cache
 def load(kernel: str, dtype: np.dtype | None = None, channels: int = 0, alpha: bool = False) -> Callable[..., None]:
     """A kernel of `ARGUMENTS`, for images of that depth and these channels where it reads images. Compiles it if needed."""
-    kind = f"-{dtype.name}-{channels}{'a' if alpha else ''}" if dtype is not None else ""
-    name = f"{kernel}{kind}-{_digest()}.o"
-    with lock, _numbas_lock():
-        found = _read(cache_root() / name)
-        if found is None:
-            announce()
-            from stn_cli.engines.entries import compiled
+    key = kernel, dtype, channels, alpha
+    if key not in _loaded:  # looked at without the lock: who has a kernel does not wait for those that compile another
+        with lock, _numbas_lock():
+            if key not in _loaded:
+                _loaded[key] = _load(*key)
+    return _loaded[key]
 
-            found = compiled(kernel, dtype, channels, alpha)
-            _write(cache_root() / name, *found)
-        return ctypes.CFUNCTYPE(None, *ARGUMENTS[kernel])(_linked(*found))
+
+def _load(kernel: str, dtype: np.dtype | None, channels: int, alpha: bool) -> Callable[..., None]:
+    kind = f"-{dtype.name}-{channels}{'a' if alpha else ''}" if dtype is not None else ""
+    path = cache_root() / f"{kernel}{kind}-{_digest()}.o"
+    found = _read(path)
+    if found is None:
+        announce()
+        from stn_cli.engines.entries import compiled
+
+        found = compiled(kernel, dtype, channels, alpha)
+        _write(path, *found)
+    return ctypes.CFUNCTYPE(None, *ARGUMENTS[kernel])(_linked(*found))
 
 
 def _numbas_lock() -> AbstractContextManager:

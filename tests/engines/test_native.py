@@ -134,7 +134,7 @@ def test_kernels_of_both_kinds_live_in_one_process(image):
     made = words.transformation(words.steps("rotate 20"), SIZE)
     five = np.random.default_rng(0).integers(0, 256, (*SIZE, 5), dtype=np.uint8)
     first = CpuEngine().warp(Work(five, made, SIZE, Sampling()))
-    native.load.cache_clear()
+    native._loaded.clear()
     warped(image)
     for _ in range(50):
         np.testing.assert_array_equal(CpuEngine().warp(Work(five, made, SIZE, Sampling())), first)
