@@ -250,32 +250,32 @@ def _read(path: Path) -> Any:
 def _film(film: Any, target: Path, existing: str, label: str = "drawing") -> None:
     from stn_cli.commands.progress import progress
     from stn_cli.draw.writers import WRITERS, write_folder
-    from stn_cli.folders.atomic import replacing
+    from stn_cli.folders.atomic import alone
 
     with progress(label, "frames") as (advance, _):
         if target.suffix == "":
             target.mkdir(exist_ok=True)
             write_folder(film, target, advance)
             return
-        with replacing(target, overwrite=existing == "overwrite") as (file, _path):
+        with alone(target, overwrite=existing == "overwrite") as (file, _path):
             WRITERS[target.suffix.lower()](film, file, advance)
 
 
 def _one_frame(film: Any, frame: int, target: Path, existing: str) -> None:
-    from stn_cli.folders.atomic import replacing
+    from stn_cli.folders.atomic import alone
 
     if frame > film.count:
         raise OptionError("--frame", frame, f"from 1 to {film.count}: the film has no more")
-    with replacing(target, overwrite=existing == "overwrite") as (file, _):
+    with alone(target, overwrite=existing == "overwrite") as (file, _):
         film.frame(film.times[frame - 1]).save(file, format="PNG")
 
 
 def _page(name: str, target: Path, subject: "Subject", theme: str, existing: str) -> None:
     from stn_cli.draw.page import page
-    from stn_cli.folders.atomic import replacing
+    from stn_cli.folders.atomic import alone
 
     text = page(subject, theme=theme)
-    with replacing(target, overwrite=existing == "overwrite") as (file, _):
+    with alone(target, overwrite=existing == "overwrite") as (file, _):
         file.write(text.encode())
     typer.echo(f"{target}  {len(text.encode()) / 1000:.0f} kB")
 
@@ -287,7 +287,7 @@ def _everything(
     """Every scene that applies as a GIF, the page, and an index of them all."""
     from stn_cli.draw.film import Film
     from stn_cli.draw.index import Entry, index_page
-    from stn_cli.folders.atomic import replacing
+    from stn_cli.folders.atomic import alone
 
     if out is not None or frame is not None:
         raise OptionError(
@@ -315,6 +315,6 @@ def _everything(
     if not run:
         _page("reverse", folder / "page.html", _subject("reverse", image, where, how), stage.theme.name, existing)
     title = image.name if image is not None else "a handwritten 3"
-    with replacing(folder / "index.html", overwrite=existing == "overwrite") as (file, _):
+    with alone(folder / "index.html", overwrite=existing == "overwrite") as (file, _):
         file.write(index_page(title, entries, stage, page=None if run else "page.html").encode())
     typer.echo(str(folder / "index.html"))

@@ -13,11 +13,11 @@ MOST_OUTPUTS = 16_384  # of a user's own code in a heatmap: one backward pass ea
 
 
 def write(option: str, path: Path, content: bytes) -> None:
-    from stn_cli.folders.atomic import replacing
+    from stn_cli.folders.atomic import alone
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path, overwrite=True) as (file, _):
+        with alone(path, overwrite=True) as (file, _):
             file.write(content)
     except OSError as error:
         raise OptionError(option, path, error.strerror or str(error)) from None

@@ -52,7 +52,7 @@ def grid(
     Coordinates are (x, y), x right, y down, normalised to [-1, 1]. stn warp --grid reads every file but the .png back. The .png
     shows the grid on the image: its cells, the border of the output, and what lies outside.
     """
-    from stn_cli.folders.atomic import replacing
+    from stn_cli.folders.atomic import alone
     from stn_cli.folders.grids import SUFFIXES, write
 
     suffix = out.suffix.lower()
@@ -70,7 +70,7 @@ def grid(
     bounded("--size" if size is not None else "--input-size", view.out_size, MOST_POINTS, limit="")
     made = source(view).grid(view.out_size, align_corners)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out, overwrite=existing == "overwrite") as (file, _):
+    with alone(out, overwrite=existing == "overwrite") as (file, _):
         if suffix == ".png" and image is not None:
             _draw(image, made, align_corners).save(file, format="PNG")
         else:

@@ -21,6 +21,7 @@ from stn_cli.folders.manifest import Journal
 from stn_cli.folders.pipeline import Interrupted, Results, run
 from stn_cli.folders.plan import Job, Plan
 from stn_cli.folders.remote import on_disk
+from stn_cli.folders.signals import caught
 
 # Each part ends with a merge of the manifest: enough parts to share the work evenly and to show how far it is, no more.
 _PARTS_A_WORKER = 8
@@ -74,6 +75,7 @@ def run_on_ray(
             if results.stopped is not None:
                 break
     except KeyboardInterrupt:
+        caught()
         raise Interrupted(results) from None
     except ray.exceptions.RayError as error:
         text = " ".join(str(error).split())[:200]

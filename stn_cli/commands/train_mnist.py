@@ -9,7 +9,8 @@ import typer
 
 from stn_cli.commands.options import real, whole
 from stn_cli.core.families import FAMILIES
-from stn_cli.errors import OptionError
+from stn_cli.errors import Interrupted, OptionError
+from stn_cli.folders.signals import caught
 from stn_cli.learn.defaults import EPOCHS
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from stn_cli.learn.experiment import Entry
     from stn_cli.learn.runs import Result
+    from stn_cli.learn.training import Plan
 
 DATA, NETWORK, TRAINING, RUNNING = "Data", "Network", "Training", "Running"
 
@@ -222,8 +224,7 @@ def _experiment(
 ) -> None:  # fmt: skip
     from rich.console import Console
 
-    from stn_cli.commands.training_view import Progress, headline, tell
-    from stn_cli.learn import experiment, report, runs
+    from stn_cli.learn import experiment
 
     console = Console(quiet=not peers.speaks, highlight=False)
     digits = _data(data, data_dir, peers, console)
@@ -234,6 +235,25 @@ def _experiment(
     ]  # fmt: skip
     folder = _folder(out, digits.name, "table" if table else asked[0][0], resume, peers)
     results: list[Result] = []
+    try:
+        _runs(plans, results, digits, folder, device, resume, peers, console)
+        if peers.speaks:
+            _tell(results, digits, folder, table, console)
+    except KeyboardInterrupt:
+        caught()
+        raise Interrupted(
+            f"interrupted; {len(results)} of {len(plans)} runs done: --resume --out {folder} and the same options go on "
+            "after the last whole epoch"
+        ) from None
+
+
+def _runs(
+    plans: "list[Plan]", results: "list[Result]", digits: Any, folder: Path, device: Any, resume: bool, peers: Any,
+    console: "Console",
+) -> None:  # fmt: skip
+    from stn_cli.commands.training_view import Progress, headline
+    from stn_cli.learn import experiment, report, runs
+
     for number, plan in enumerate(plans, 1):
         place = folder / experiment.folder_name(plan)
         console.print(headline(plan, digits.name, number, len(plans)))
@@ -246,8 +266,12 @@ def _experiment(
             )  # fmt: skip
         if peers.speaks:
             report.write_results(folder, digits.name, results, _command())
-    if not peers.speaks:
-        return
+
+
+def _tell(results: "list[Result]", digits: Any, folder: Path, table: bool, console: "Console") -> None:
+    from stn_cli.commands.training_view import tell
+    from stn_cli.learn import report
+
     paths = [place for result in results for place in (result.folder / "model.safetensors",)]
     metrics = [result.folder / "metrics.jsonl" for result in results]
     made = [] if table else report.write_pictures(folder, digits, results)
@@ -289,7 +313,15 @@ def _data(name: Any, folder: Path | None, peers: Any, console: "Console") -> Any
                 task = tasks[file] = bars.add_task(file)
             bars.update(task, completed=done, total=total)
 
-        found, warning = load(name, folder, progress=progress)
+        try:
+            found, warning = load(name, folder, progress=progress)
+        except KeyboardInterrupt:
+            if not tasks:
+                raise
+            caught()
+            raise Interrupted(
+                f"interrupted; what has arrived of {', '.join(tasks)} is kept: the next run goes on"
+            ) from None
     peers.meet()
     if warning:
         console.print(f"[bold yellow]{warning}[/]", soft_wrap=True)

@@ -114,12 +114,12 @@ class Sheet:
 
     def write(self) -> None:
         from stn_cli.draw.contact_sheet import contact_sheet
-        from stn_cli.folders.atomic import replacing
+        from stn_cli.folders.atomic import alone
 
         pairs = [self.pairs[name] for name in self.order if name in self.pairs]
         if not pairs:
             return
         sheet = contact_sheet(pairs, left_out=max(0, len(self.order) - SHEET_PAIRS))
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(self.path, overwrite=True) as (file, _):
+        with alone(self.path, overwrite=True) as (file, _):
             sheet.save(file, format={".png": "PNG", ".webp": "WEBP"}.get(self.path.suffix.lower(), "JPEG"))

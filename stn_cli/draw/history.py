@@ -34,7 +34,10 @@ def read_history(folder: Path) -> History:
     """Read a run's folder. Raises `FileError` for what is none, or the run of a net without a transformer."""
     path = folder / METRICS
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        whole, _, _ = path.read_text(encoding="utf-8").rpartition(
+            "\n"
+        )  # a run that goes on, or was killed, may be in a line
+        lines = [json.loads(line) for line in whole.splitlines() if line.strip()]
         head, records = lines[0], lines[1:]
         design, images = head["plan"]["design"], _images(folder / head["watched"]["images"])
     except OSError as error:

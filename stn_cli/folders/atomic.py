@@ -69,6 +69,14 @@ def replacing(target: Path, *, overwrite: bool, sync: bool = False) -> Iterator[
         raise
 
 
+@contextmanager
+def alone(target: Path, *, overwrite: bool, sync: bool = False) -> Iterator[tuple[BinaryIO, Path]]:
+    """`replacing` for a command that writes a file or a few: what killed runs left beside `target` is removed first."""
+    clean([target.parent])
+    with replacing(target, overwrite=overwrite, sync=sync) as both:
+        yield both
+
+
 def _rename_new(temporary: Path, target: Path) -> None:
     """Rename, but never onto a file. Windows' rename refuses by itself; elsewhere a hard link does."""
     if os.name == "nt":
@@ -107,15 +115,19 @@ def _stale(path: Path, match: re.Match[str]) -> bool:
     host, process, token = match[1], int(match[2]), match[3]
     if host != _HOST:
         return old
-    return token != _TOKEN and (old or process == os.getpid() or not alive(process))
+    if process == os.getpid():
+        return token != _TOKEN
+    return old or not alive(process)
 
 
 def is_dead(name: str) -> bool:
     """Does `own_name` belong to a process of this machine that has ended? False for other machines: nobody can tell."""
     match = _NAME.fullmatch(name)
-    if match is None or match[1] != _HOST or match[3] == _TOKEN:
+    if match is None or match[1] != _HOST:
         return False
-    return int(match[2]) == os.getpid() or not alive(int(match[2]))
+    if int(match[2]) == os.getpid():
+        return match[3] != _TOKEN
+    return not alive(int(match[2]))
 
 
 def alive(process: int) -> bool:

@@ -11,7 +11,6 @@ A design is believed only within bounds, and the tensors must be exactly those o
 from __future__ import annotations
 
 import json
-import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -27,6 +26,7 @@ from torch import Tensor
 from stn_cli import __version__
 from stn_cli.core.families import FAMILIES
 from stn_cli.errors import FileError, StnError
+from stn_cli.learn import whole
 from stn_cli.learn.distortions import DISTORTIONS
 from stn_cli.learn.networks import MODELS, Design, Network
 
@@ -91,17 +91,7 @@ def load(path: Path) -> Checkpoint:
 def write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
     """A `.safetensors` file by way of a temporary name, so that a reader sees the old one or the new one."""
     content = tensor_bytes({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, metadata)
-    half = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with half.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        half.replace(path)
-    except OSError as error:
-        half.unlink(missing_ok=True)
-        raise FileError(path, error.strerror or str(error)) from error
+    whole.write(path, content, sync=True)
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

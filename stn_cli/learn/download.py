@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -38,6 +40,7 @@ def fetch(
     The bytes go to `target` + ".part", which a later call continues with an HTTP Range request; `target` appears
     only by a rename, after the check. `timeout` is the longest silence in seconds, `until` a `time.monotonic()`
     after which to give up (what has arrived is kept). Raises `MissingError` with one reason a mirror.
+    Two processes may fetch one file at once: each byte is written where it belongs, by both of them.
     """
     part = target.with_name(target.name + ".part")
     try:
@@ -46,32 +49,56 @@ def fetch(
         raise FileError(target.parent, f"cannot be made: {error.strerror}") from error
     reasons = []
     for url in urls:
-        for fresh in (
-            False,
-            True,
-        ):  # a part that fails the check may be left from another file: once more, from the start
+        for fresh in (False, True):  # a part that fails the check may be another file's: once more, from the start
             if fresh:
                 part.unlink(missing_ok=True)
             resumed = part.exists()
             try:
-                _transfer(url, part, target.name, progress, timeout, until)
+                _watched(partial(_transfer, url, part, target.name, progress, timeout), until)
                 check(part)
                 part.replace(target)
                 return
-            except FileError as error:
-                reasons.append(f"{url}: {str(error).split(': ', 1)[-1]}")
+            except (FileError, OSError, http.client.HTTPException) as error:
+                if target.exists():  # another process was quicker
+                    part.unlink(missing_ok=True)
+                    return
+                reasons.append(f"{url}: {_reason(error)}")
+                if not isinstance(error, FileError):
+                    break
                 part.unlink(missing_ok=True)
                 if not resumed:
                     break
-            except (OSError, http.client.HTTPException) as error:
-                reasons.append(f"{url}: {_reason(error)}")
-                break
         if until is not None and time.monotonic() > until:
             break
     raise MissingError(f"{target.name} could not be downloaded: " + "; ".join(dict.fromkeys(reasons)))
 
 
-def _transfer(url: str, part: Path, name: str, progress: Progress | None, timeout: float, until: float | None) -> None:
+def _watched(transfer: Callable[[threading.Event], None], until: float | None) -> None:
+    """Do it in a thread of its own: looking up a name may take minutes, and neither Ctrl-C nor `until` is heard meanwhile."""
+    stop, errors = threading.Event(), []
+
+    def work() -> None:
+        try:
+            transfer(stop)
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work, name="stn-download", daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            if until is not None and time.monotonic() > until:
+                raise TimeoutError("it would take too long")
+            thread.join(0.05)
+    finally:
+        stop.set()
+    for error in errors:
+        raise error
+
+
+def _transfer(
+    url: str, part: Path, name: str, progress: Progress | None, timeout: float, stop: threading.Event
+) -> None:
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "stn-cli", "Accept-Encoding": "identity"})
     if have:
@@ -79,15 +106,17 @@ def _transfer(url: str, part: Path, name: str, progress: Progress | None, timeou
     try:
         answer = urllib.request.urlopen(request, timeout=timeout)
     except urllib.error.HTTPError as error:
+        error.close()
         if (
             have and error.code == 416
         ):  # nothing is left to send: the part is whole, or it is not ours; the check decides
             return
         raise
-    with answer, part.open("ab" if answer.status == 206 else "wb") as file:
+    part.touch()
+    with answer, part.open("r+b") as file:
         if answer.status == 206 and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             raise FileError(url, "the server answered another range than was asked for")
-        have = have if answer.status == 206 else 0
+        have = file.seek(have if answer.status == 206 else 0)
         left = answer.headers.get("Content-Length")
         total = have + int(left) if left and left.isdigit() else None
         if (total or 0) > MOST_BYTES:
@@ -97,15 +126,18 @@ def _transfer(url: str, part: Path, name: str, progress: Progress | None, timeou
             if have > MOST_BYTES:
                 raise FileError(url, f"more than {MOST_BYTES} bytes")
             file.write(chunk)
+            if stop.is_set():
+                return
             if progress is not None:
                 progress(name, have, total)
-            if until is not None and time.monotonic() > until:
-                raise TimeoutError("it would take too long")
         if total is not None and have < total:
             raise ConnectionError(f"broke off after {have} of {total} bytes")
+        file.truncate(have)
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, FileError):
+        return error.reason
     if isinstance(error, urllib.error.HTTPError):
         return f"HTTP {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from stn_cli import __version__
-from stn_cli.learn import checkpoint, paper
+from stn_cli.learn import checkpoint, paper, whole
 from stn_cli.learn.curves import Curve, curves
 from stn_cli.learn.data import DataSet
 from stn_cli.learn.experiment import Entry, Summary, summarise
@@ -58,9 +58,7 @@ def write_results(folder: Path, data: str, results: Sequence[Result], command: s
     page += [*markdown(summaries), "", f"In brackets the paper's figures: {paper.SETTING}.", ""]
     paths = [folder / "results.json", folder / "table.md"]
     for path, text in zip(paths, (json.dumps(content, indent=2) + "\n", "\n".join(page)), strict=True):
-        half = path.with_name(path.name + ".part")
-        half.write_text(text, encoding="utf-8")
-        half.replace(path)
+        whole.write(path, text.encode())
     return paths
 
 
@@ -87,7 +85,8 @@ def write_pictures(folder: Path, data: DataSet, results: Sequence[Result]) -> li
     paths = [folder / "curves.png"]
     distortion = results[0].plan.distortion
     title = f"{data.name}, {distortion}"
-    curves(f"{title}: learning curves", _curves(results), sentence(setting(data.name, results))).save(paths[0])
+    note = sentence(setting(data.name, results))
+    whole.write_picture(paths[0], curves(f"{title}: learning curves", _curves(results), note))
     spatial = next((r for r in results if r.plan.design.family), None)
     if spatial is not None:
         paths += [folder / "panel.png", folder / "training.gif"]
@@ -98,10 +97,11 @@ def write_pictures(folder: Path, data: DataSet, results: Sequence[Result]) -> li
         with torch.inference_mode():
             seen = net(test.images[:PANEL])
         name = Entry(net.design.model, net.design.family).name
-        panel(
+        cards = panel(
             f"{title}: {name}, test error {spatial.test_error:.2f} %", test.images[:PANEL], seen.V, family, seen.theta,
             test.labels[:PANEL].tolist(), seen.scores.argmax(1).tolist(),
-        ).save(paths[1])  # fmt: skip
+        )  # fmt: skip
+        whole.write_picture(paths[1], cards)
         side = net.design.st_size or net.design.in_size
         write_film(paths[2], list(film(f"{title}: {name}", test.images[:FILM], family, spatial.records, side)))
     return paths
@@ -112,7 +112,7 @@ def write_film(path: Path, frames: Sequence[Image.Image]) -> None:
     palette = frames[-1].quantize(255, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     shared = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     times = [FRAME_MS] * (len(shared) - 1) + [LAST_MS]
-    shared[0].save(path, save_all=True, append_images=shared[1:], duration=times, loop=0, optimize=False)
+    whole.write_picture(path, shared[0], shared[1:], duration=times, loop=0, optimize=False)
 
 
 def _curves(results: Sequence[Result]) -> list[Curve]:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from stn_cli import __version__
 from stn_cli.errors import FileError, OptionError
-from stn_cli.learn import checkpoint
+from stn_cli.learn import checkpoint, whole
 from stn_cli.learn.data import DataSet
 from stn_cli.learn.processes import Processes
 from stn_cli.learn.training import WATCHED, Plan, Training
@@ -92,8 +92,7 @@ def run(
         record = {"type": "epoch"} | found
         records.append(record)
         if processes.speaks:
-            with (folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(_plain(record)) + "\n")
+            _append(folder / "metrics.jsonl", json.dumps(_plain(record)) + "\n")
             _save(training, data.name, folder, record)
         if on_epoch is not None:
             on_epoch(record)
@@ -117,16 +116,18 @@ def _open(training: Training, data: str, folder: Path, records: list[dict[str, A
             "angles": training.test.chance.angle[:WATCHED].tolist(),
         },
     }  # fmt: skip
+    strip = torch.cat(list(watched[:, 0]), dim=1)
+    whole.write_picture(folder / "watched.png", Image.fromarray((strip * 255).round().to(torch.uint8).numpy()))
+    lines = [json.dumps(_plain(line)) + "\n" for line in (head, *records)]
+    whole.write(folder / "metrics.jsonl", "".join(lines).encode(), sync=True)
+
+
+def _append(path: Path, line: str) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        strip = torch.cat(list(watched[:, 0]), dim=1)
-        Image.fromarray((strip * 255).round().to(torch.uint8).numpy()).save(folder / "watched.png")
-        lines = [json.dumps(_plain(line)) + "\n" for line in (head, *records)]
-        half = folder / "metrics.jsonl.part"
-        half.write_text("".join(lines), encoding="utf-8")
-        half.replace(folder / "metrics.jsonl")
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line)
     except OSError as error:
-        raise FileError(folder, error.strerror or str(error)) from error
+        raise FileError(path, f"cannot be written ({error.strerror or error})") from error
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pickle
 import struct
 
@@ -140,7 +141,7 @@ def test_weights_that_are_no_numbers(net, tmp_path):
 
 def test_a_failed_write_leaves_the_old_file(net, path, monkeypatch):
     before = path.read_bytes()
-    monkeypatch.setattr(checkpoint.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(FileError, match="No space"):
         checkpoint.save(path, net, "digits", "R", {})
     assert path.read_bytes() == before

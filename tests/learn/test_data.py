@@ -2,81 +2,25 @@
 
 import gzip
 import hashlib
-import http.server
 import struct
-import threading
 
 import numpy as np
 import pytest
 
 from stn_cli.errors import FileError, MissingError, OptionError
 from stn_cli.learn import data, download, idx
-
-
-def idx_bytes(array):
-    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+from tests.learn.serving import idx_bytes, made_up, serving, sources
 
 
 @pytest.fixture
 def contents():
-    rng = np.random.default_rng(0)
-    arrays = [
-        rng.integers(0, 256, (50, 28, 28), dtype=np.uint8),
-        rng.integers(0, 10, 50, dtype=np.uint8),
-        rng.integers(0, 256, (20, 28, 28), dtype=np.uint8),
-        rng.integers(0, 10, 20, dtype=np.uint8),
-    ]
-    return dict(zip(data.FILES, map(idx_bytes, arrays), strict=True))
+    return made_up()
 
 
 @pytest.fixture
 def server(contents):
-    """Serves the files gzipped, with Range; hangs up half-way `breaks` times; `asked` logs the ranges."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            name = self.path.removeprefix("/")
-            body = state["files"].get(name)
-            state["asked"].append((name, self.headers.get("Range")))
-            if body is None:
-                self.send_error(404)
-                return
-            start = 0
-            if state["ranges"] and (wanted := self.headers.get("Range")):
-                start = int(wanted.removeprefix("bytes=").rstrip("-"))
-                if start >= len(body):
-                    self.send_error(416)
-                    return
-                self.send_response(206)
-                self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-            else:
-                self.send_response(200)
-            self.send_header("Content-Length", str(len(body) - start))
-            self.end_headers()
-            rest = body[start:]
-            if state["breaks"] > 0:
-                state["breaks"] -= 1
-                rest = rest[: len(rest) // 2]
-            self.wfile.write(rest)
-
-        def log_message(self, *args):
-            pass
-
-    state = {"asked": [], "breaks": 0, "ranges": True}
-    state["files"] = {name + ".gz": gzip.compress(content, mtime=0) for name, content in contents.items()}
-    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=running.serve_forever, args=(0.01,))
-    thread.start()
-    state["url"] = f"http://127.0.0.1:{running.server_port}/"
-    yield state
-    running.shutdown()
-    running.server_close()
-    thread.join()
-
-
-def sources(server, contents):
-    digests = tuple(hashlib.sha256(contents[name]).hexdigest() for name in data.FILES)
-    return {"mnist": data.Source((server["url"],), digests)}
+    with serving(contents) as state:
+        yield state
 
 
 # ---- IDX ----
@@ -149,24 +93,26 @@ def test_wrong_shapes_and_labels_are_refused(tmp_path, contents, which, array):
 # ---- downloads ----
 def test_download_checks_renames_and_is_not_repeated(tmp_path, server, contents):
     seen = []
-    found, _ = data.load("mnist", tmp_path, sources=sources(server, contents), progress=lambda *step: seen.append(step))
+    found, _ = data.load(
+        "mnist", tmp_path, sources=sources(server["url"], contents), progress=lambda *step: seen.append(step)
+    )
     assert found.name == "mnist"
     assert idx_bytes(found.train_images) == contents[data.FILES[0]]
     assert seen[-1][1] == seen[-1][2]
     assert {path.name for path in tmp_path.iterdir()} == {name + ".gz" for name in data.FILES}
     server["asked"].clear()
-    data.load("mnist", tmp_path, sources=sources(server, contents))
+    data.load("mnist", tmp_path, sources=sources(server["url"], contents))
     assert server["asked"] == []
 
 
 def test_broken_download_is_resumed_where_it_stopped(tmp_path, server, contents):
     server["breaks"] = 1
     with pytest.raises(MissingError, match=r"could not be downloaded.*--data digits"):
-        data.load("mnist", tmp_path, sources=sources(server, contents))
+        data.load("mnist", tmp_path, sources=sources(server["url"], contents))
     part = tmp_path / (data.FILES[0] + ".gz.part")
     half = part.stat().st_size
     assert 0 < half < len(server["files"][data.FILES[0] + ".gz"])
-    data.load("mnist", tmp_path, sources=sources(server, contents))
+    data.load("mnist", tmp_path, sources=sources(server["url"], contents))
     assert (data.FILES[0] + ".gz", f"bytes={half}-") in server["asked"]
     assert not part.exists()
 
@@ -174,25 +120,25 @@ def test_broken_download_is_resumed_where_it_stopped(tmp_path, server, contents)
 def test_a_server_without_ranges_starts_over(tmp_path, server, contents):
     (tmp_path / (data.FILES[0] + ".gz.part")).write_bytes(b"left over")
     server["ranges"] = False
-    assert data.load("mnist", tmp_path, sources=sources(server, contents))[0].name == "mnist"
+    assert data.load("mnist", tmp_path, sources=sources(server["url"], contents))[0].name == "mnist"
 
 
 def test_a_part_of_another_file_is_thrown_away(tmp_path, server, contents):
     (tmp_path / (data.FILES[0] + ".gz.part")).write_bytes(b"not ours")
-    assert data.load("mnist", tmp_path, sources=sources(server, contents))[0].name == "mnist"
+    assert data.load("mnist", tmp_path, sources=sources(server["url"], contents))[0].name == "mnist"
 
 
 def test_a_changed_file_is_refused_and_leaves_nothing(tmp_path, server, contents):
     name = data.FILES[1] + ".gz"
     server["files"][name] = gzip.compress(idx_bytes(np.zeros(50, np.uint8)), mtime=0)
     with pytest.raises(MissingError, match="SHA-256"):
-        data.load("mnist", tmp_path, sources=sources(server, contents))
+        data.load("mnist", tmp_path, sources=sources(server["url"], contents))
     assert not (tmp_path / name).exists()
     assert not (tmp_path / (name + ".part")).exists()
 
 
 def test_the_second_mirror_is_asked_when_the_first_fails(tmp_path, server, contents):
-    digests = sources(server, contents)["mnist"].sha256
+    digests = sources(server["url"], contents)["mnist"].sha256
     dead = {"mnist": data.Source((server["url"] + "gone/", "http://127.0.0.1:9/", server["url"]), digests)}
     assert data.load("mnist", tmp_path, sources=dead)[0].name == "mnist"
 
@@ -200,21 +146,21 @@ def test_the_second_mirror_is_asked_when_the_first_fails(tmp_path, server, conte
 def test_more_than_is_allowed_is_refused(tmp_path, server, contents, monkeypatch):
     monkeypatch.setattr(download, "MOST_BYTES", 1000)
     with pytest.raises(MissingError, match="at most 1000"):
-        data.load("mnist", tmp_path, sources=sources(server, contents))
+        data.load("mnist", tmp_path, sources=sources(server["url"], contents))
 
 
 def test_auto_falls_back_loudly(tmp_path, monkeypatch, contents, server):
     monkeypatch.setattr(data, "DIGITS_TRAIN", 100)
     monkeypatch.setattr(data, "DIGITS_TEST", 50)
     server["files"] = {}
-    found, warning = data.load("auto", tmp_path, sources=sources(server, contents))
+    found, warning = data.load("auto", tmp_path, sources=sources(server["url"], contents))
     assert found.name == "digits"
     assert "not MNIST's" in warning
     assert "404" in warning
 
 
 def test_auto_takes_mnist_when_it_comes(tmp_path, contents, server):
-    found, warning = data.load("auto", tmp_path, sources=sources(server, contents))
+    found, warning = data.load("auto", tmp_path, sources=sources(server["url"], contents))
     assert (found.name, warning) == ("mnist", None)
 
 
