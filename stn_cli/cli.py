@@ -12,7 +12,6 @@ import typer
 
 from stn_cli import __version__
 from stn_cli.errors import StnError
-from stn_cli.folders.signals import pending, terminable, undisturbed
 
 COMMANDS = {
     "warp": "warp:warp",
@@ -65,36 +64,25 @@ def _root(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `stn` and exit: the console script, and ``python -m stn_cli``."""
-    with terminable():
-        try:
-            code = _run(sys.argv[1:] if arguments is None else arguments)
-        except KeyboardInterrupt:
-            with undisturbed():
-                code = _say("interrupted", 130)
-    sys.exit(code)
-
-
-def _run(words: list[str]) -> int:
+    words = sys.argv[1:] if arguments is None else arguments
     try:
         app = build(*(word for word in words[:1] if word in COMMANDS))
         code = app(args=words, prog_name="stn", standalone_mode=False)
     except StnError as error:
         code = _say(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        code = _say("interrupted", 130)
     except BrokenPipeError:
         # Whoever read our output has gone (`stn … | head`): no line can reach them, and Python must not try at exit.
         sys.stdout = None
         code = 1
     except Exception as error:
-        if pending():  # an import that is cut short fails in its own words
-            raise KeyboardInterrupt from error
         # Typer keeps the parser's own errors in a private module; what they share is how they present themselves.
         message = getattr(error, "format_message", None)
         if message is None:
             raise
         code = _say(message(), getattr(error, "exit_code", 2))
-    if pending():  # Typer takes it for itself, and says nothing
-        raise KeyboardInterrupt
-    return code if isinstance(code, int) else 0
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _say(message: str, code: int) -> int:

@@ -39,12 +39,6 @@ class MissingError(StnError):
     """Something optional is not there: a device, a library, a data set. The message says how to get it."""
 
 
-class Interrupted(StnError):  # noqa: N818  # like KeyboardInterrupt
-    """Ctrl-C or SIGTERM. The message says what is done and how to go on; nothing is half done."""
-
-    exit_code = 130
-
-
 def _quote(value: object, most: int = 120) -> str:
     text = str(value)
     text = text if len(text) <= most else text[: most - 1] + "…"

@@ -21,7 +21,7 @@ from stn_cli.folders.manifest import Journal
 from stn_cli.folders.pipeline import Interrupted, Results, run
 from stn_cli.folders.plan import Job, Plan
 from stn_cli.folders.remote import on_disk
-from stn_cli.folders.signals import caught
+from stn_cli.folders.signals import terminable
 
 # Each part ends with a merge of the manifest: enough parts to share the work evenly and to show how far it is, no more.
 _PARTS_A_WORKER = 8
@@ -63,19 +63,19 @@ def run_on_ray(
     results = Results(skipped=list(plan.skipped))
     logging.disable(logging.CRITICAL)  # Ray logs pages where a line is wanted
     try:
-        _start(ray, address, workers)
-        for part in _parts(ray, plan, recipe, _workers(ray, recipe.device, workers)):
-            results.done += part.done
-            results.skipped += part.skipped
-            results.failed += part.failed
-            results.notes += part.notes
-            results.stopped = results.stopped or part.stopped
-            if on_progress is not None:
-                on_progress(len(results.done) + len(results.failed), len(plan.jobs))
-            if results.stopped is not None:
-                break
+        with terminable():
+            _start(ray, address, workers)
+            for part in _parts(ray, plan, recipe, _workers(ray, recipe.device, workers)):
+                results.done += part.done
+                results.skipped += part.skipped
+                results.failed += part.failed
+                results.notes += part.notes
+                results.stopped = results.stopped or part.stopped
+                if on_progress is not None:
+                    on_progress(len(results.done) + len(results.failed), len(plan.jobs))
+                if results.stopped is not None:
+                    break
     except KeyboardInterrupt:
-        caught()
         raise Interrupted(results) from None
     except ray.exceptions.RayError as error:
         text = " ".join(str(error).split())[:200]

@@ -9,8 +9,8 @@ import typer
 
 from stn_cli.commands.options import real, whole
 from stn_cli.core.families import FAMILIES
-from stn_cli.errors import Interrupted, OptionError
-from stn_cli.folders.signals import caught
+from stn_cli.errors import OptionError
+from stn_cli.folders.signals import saying
 from stn_cli.learn.defaults import EPOCHS
 
 if TYPE_CHECKING:
@@ -235,16 +235,17 @@ def _experiment(
     ]  # fmt: skip
     folder = _folder(out, digits.name, "table" if table else asked[0][0], resume, peers)
     results: list[Result] = []
-    try:
+
+    def words() -> str:
+        return (
+            f"interrupted; {len(results)} of {len(plans)} runs done: --resume --out {folder} and the same options go on "
+            "after the last whole epoch"
+        )
+
+    with saying(words):
         _runs(plans, results, digits, folder, device, resume, peers, console)
         if peers.speaks:
             _tell(results, digits, folder, table, console)
-    except KeyboardInterrupt:
-        caught()
-        raise Interrupted(
-            f"interrupted; {len(results)} of {len(plans)} runs done: --resume --out {folder} and the same options go on "
-            "after the last whole epoch"
-        ) from None
 
 
 def _runs(
@@ -313,15 +314,12 @@ def _data(name: Any, folder: Path | None, peers: Any, console: "Console") -> Any
                 task = tasks[file] = bars.add_task(file)
             bars.update(task, completed=done, total=total)
 
-        try:
+        def words() -> str:
+            kept = f"; what has arrived of {', '.join(tasks)} is kept, and the next run goes on" if tasks else ""
+            return "interrupted" + kept
+
+        with saying(words):
             found, warning = load(name, folder, progress=progress)
-        except KeyboardInterrupt:
-            if not tasks:
-                raise
-            caught()
-            raise Interrupted(
-                f"interrupted; what has arrived of {', '.join(tasks)} is kept: the next run goes on"
-            ) from None
     peers.meet()
     if warning:
         console.print(f"[bold yellow]{warning}[/]", soft_wrap=True)

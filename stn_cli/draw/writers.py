@@ -11,6 +11,7 @@ from PIL import Image
 
 from stn_cli.draw.film import TICK, Advance, Film
 from stn_cli.draw.palette import Palette
+from stn_cli.folders.atomic import clean, replacing
 
 Writer = Callable[[Film, BinaryIO, Advance], None]
 
@@ -109,9 +110,11 @@ def _even(picture: Image.Image) -> Image.Image:
 
 def write_folder(film: Film, folder: Path, advance: Advance) -> None:
     """Numbered PNGs, 0001.png and so on, one a frame; pauses are not repeated."""
+    clean([folder])
     digits = max(4, len(str(film.count)))
     for number, picture in enumerate(film.frames(advance), 1):
-        picture.save(folder / f"{number:0{digits}d}.png")
+        with replacing(folder / f"{number:0{digits}d}.png", overwrite=True) as (file, _):
+            picture.save(file, format="PNG")
 
 
 # By suffix. A page (.html) is no film: `stn_cli.draw.page`.

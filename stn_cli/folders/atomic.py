@@ -19,6 +19,8 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
+from stn_cli.folders.signals import unfinished
+
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 # Process numbers come round again, in containers with every start; the token tells this process from its namesakes.
 _TOKEN = secrets.token_hex(4)
@@ -53,6 +55,7 @@ def replacing(target: Path, *, overwrite: bool, sync: bool = False) -> Iterator[
     `FileExistsError` raised, even if it appeared meanwhile. The folder must exist.
     """
     temporary = target.with_name(own_name("tmp"))
+    unfinished.add(temporary)
     try:
         with temporary.open("x+b", buffering=_BUFFER) as file:
             yield file, temporary
@@ -67,6 +70,8 @@ def replacing(target: Path, *, overwrite: bool, sync: bool = False) -> Iterator[
         with suppress(OSError):
             temporary.unlink()
         raise
+    finally:
+        unfinished.discard(temporary)
 
 
 @contextmanager

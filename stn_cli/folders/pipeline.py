@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from stn_cli import errors
 from stn_cli.errors import FileError, StnError
 from stn_cli.folders.atomic import clean, replacing
 from stn_cli.folders.codecs import CodecError, Reading, encode, read
@@ -53,8 +52,10 @@ class Results:
     seconds: float = 0.0
 
 
-class Interrupted(errors.Interrupted):
-    """`results` say what is done."""
+class Interrupted(StnError):  # noqa: N818  # like KeyboardInterrupt
+    """Ctrl-C or SIGTERM. `results` say what is done; nothing is half done."""
+
+    exit_code = 130
 
     def __init__(self, results: Results) -> None:
         super().__init__(f"interrupted: {len(results.done)} done, {len(results.failed)} failed")

@@ -1,96 +1,86 @@
-"""Ctrl-C and SIGTERM: one exception in the main thread, until somebody has taken it.
+"""Ctrl-C and SIGTERM.
 
-Python raises `KeyboardInterrupt` wherever the main thread happens to be. In a destructor or a callback of C it is printed and
-dropped; inside an import some library may catch it with everything else. So it is raised again, twice a second, until `caught`.
+A command has nothing to do after them but to say so: it says it and is gone (`leaving`), wherever it is. An exception would not
+do: Python raises it in the middle of foreign code, where imports and destructors swallow it and C++ ends the process by abort.
+Only a run over a folder takes it as an exception (`terminable`), because it has workers to wait for and a manifest to write.
 """
 
-import _thread
+import os
 import signal
 import sys
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
-from typing import Any
 
-_AGAIN = 0.5  # seconds
-# Written by a signal handler, which may interrupt anything: no locks.
-_pending: signal.Signals | None = None
-_again = False
-
-
-def pending() -> bool:
-    """Whether an interrupt was asked for that nobody has caught."""
-    return _pending is not None
-
-
-def caught() -> None:
-    """The interrupt has been taken: it is not raised again."""
-    global _pending
-    _pending = None
+_NUMBERS = (signal.SIGINT, signal.SIGTERM)
+_words: list[Callable[[], str]] = []
+unfinished: set[Path] = set()
+"""Temporary files that are being written: `leaving` removes them."""
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """SIGTERM and Ctrl-C raise `KeyboardInterrupt` here, where we may say so (in the main thread)."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    if signal.getsignal(signal.SIGTERM) is _interrupt:  # within another
-        yield
-        return
-    caught()
+def leaving() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the process with exit code 130 and one line; for the program, not for tests or libraries."""
     # What was ignored when we were started (nohup, a job in the background) stays ignored.
-    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, _interrupt) for number in numbers}
-    hook, sys.unraisablehook = sys.unraisablehook, _dropped(sys.unraisablehook)
+    before = {n: signal.signal(n, _leave) for n in _NUMBERS if signal.getsignal(n) is not signal.SIG_IGN}
     try:
         yield
     finally:
-        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    global _pending, _again
-    again, _again = _again, False
-    if again and _pending is None:  # taken just before it came again
+@contextmanager
+def saying(words: Callable[[], str]) -> Iterator[None]:
+    """What `leaving` is to say here: what is done, and how to go on."""
+    _words.append(words)
+    try:
+        yield
+    finally:
+        _words.remove(words)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    for path in unfinished.copy():
+        with suppress(OSError):
+            path.unlink()
+    words = "interrupted"
+    with suppress(Exception):
+        words = _words[-1]() if _words else words
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # it may be in the middle of a line
+            stream.flush()
+    # Written past Python's buffers, which may be locked; a bar's line is cleared, and its cursor comes back.
+    clear = b"\r\x1b[K\x1b[?25h" if os.isatty(2) else b""
+    with suppress(OSError):
+        os.write(2, clear + f"stn: {words}\n".encode(errors="replace"))
+    os._exit(130)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Ctrl-C and SIGTERM raise `KeyboardInterrupt`, where we may say so (in the main thread)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
         return
-    if _pending is None:
-        _pending = signal.Signals(number)
-        _thread.start_new_thread(_insist, ())
-    raise KeyboardInterrupt
-
-
-def _insist() -> None:
-    global _again
-    time.sleep(_AGAIN)
-    while (number := _pending) is not None:
-        _again = True
-        _thread.interrupt_main(number)
-        time.sleep(_AGAIN)
-
-
-def _dropped(hook: Any) -> Any:
-    """Nothing is printed of an interrupt that was dropped: it comes again."""
-
-    def quiet(found: Any) -> None:
-        if not issubclass(found.exc_type, KeyboardInterrupt):
-            hook(found)
-
-    return quiet
+    numbers = [n for n in _NUMBERS if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """The interrupt counts as taken, and a second one does not cut the clearing-up short; it takes two seconds at most."""
+    """A second Ctrl-C does not cut the clearing-up short; it takes two seconds at most."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    caught()
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _NUMBERS}
     try:
         yield
     finally:
