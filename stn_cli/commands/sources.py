@@ -66,12 +66,12 @@ class Made(Source):
     make: "Callable[[View], Transformation]"
     out_size: Size | None = None
     say: Callable[[View], str] | None = None
-    known: "dict[View, Transformation]" = field(default_factory=dict)
+    known: "dict[tuple[Size, Size, bool], Transformation]" = field(default_factory=dict)
 
     def __call__(self, view: View) -> "Transformation":
-        key = replace(view, name="", page=0, pixels=None)
+        key = view.in_size, view.out_size, view.align_corners
         if key not in self.known:
-            self.known[key] = self.make(key)
+            self.known[key] = self.make(View("", *key))
         return self.known[key]
 
     def size(self) -> Size | None:

@@ -22,6 +22,8 @@ from stn_cli.folders.remote import Place
 
 Row = dict[str, Any]
 
+_LINE = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
 # A lock is held for as long as it takes to write the manifest; one that is older belongs to a dead run.
 _LOCK, _LOCK_SECONDS = ".stn-manifest.lock", 60.0
 
@@ -73,7 +75,8 @@ class Journal:
     def add(self, row: Mapping[str, Any], temporary: Path | None) -> None:
         """Note the row of an output that stands ready under its temporary name and is about to be renamed."""
         assert temporary is not None
-        self._write(as_bytes({**row, "temporary": temporary.relative_to(self.manifest.parent).as_posix()}))
+        folder, slash, _ = row["output"].rpartition("/")
+        self._write(as_bytes({**row, "temporary": f"{folder}{slash}{temporary.name}"}))
 
     def forget(self, output: str) -> None:
         """The rename did not come about."""
@@ -150,7 +153,7 @@ def _row(line: str) -> Row | None:
 def as_bytes(row: Mapping[str, Any]) -> bytes:
     """A row as a line of the manifest."""
     try:
-        return json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        return _LINE.encode(row).encode() + b"\n"
     except UnicodeEncodeError:  # a file name that is no valid UTF-8
         return json.dumps(row, allow_nan=False).encode() + b"\n"
 

@@ -157,7 +157,7 @@ def _fetched(remote: Remote, reading: Reading) -> bytes:
 def decode(data: bytes, reading: Reading) -> Picture:
     """What the bytes of a file show, upright. Raises anything that a decoder raises: the other half of `read`."""
     picture = _decoder(data)(data, reading)
-    return picture if picture.animated else replace(picture, loop=None)
+    return picture if picture.animated or picture.loop is None else replace(picture, loop=None)
 
 
 def _decoder(data: bytes) -> Callable[[bytes, Reading], Picture]:

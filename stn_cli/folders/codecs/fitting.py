@@ -1,6 +1,7 @@
 """Does a format hold this content? What it cannot hold is refused, never narrowed."""
 
 from dataclasses import replace
+from operator import is_
 
 import numpy as np
 
@@ -26,7 +27,7 @@ def fit(picture: Picture, target: str, background: tuple[int, int, int] | None =
     if picture.animated and len({frame.size for frame in picture.frames}) > 1:
         raise CodecError("the frames of an animation must be of one size")
     frames = tuple(_fit_frame(frame, into.name, background) for frame in picture.frames)
-    return replace(picture, frames=frames)
+    return picture if all(map(is_, frames, picture.frames)) else picture.with_frames(frames)
 
 
 def _fit_frame(frame: Frame, target: str, background: tuple[int, int, int] | None) -> Frame:
