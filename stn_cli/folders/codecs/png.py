@@ -15,6 +15,7 @@ from isal import isal_zlib
 
 from stn_cli.folders.codecs.base import CodecError, Reading, exif_for, stand_up, take_exif
 from stn_cli.folders.codecs.png_chunks import SIGNATURE, Chunks, bare, check_amount, chunk, metadata_chunks, parse
+from stn_cli.folders.codecs.png_stored import stored
 from stn_cli.folders.picture import Frame, Metadata, Picture
 
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGBA = 0, 2, 3, 4, 6
@@ -69,7 +70,7 @@ def _channels(data: bytes, header: Chunks) -> np.ndarray:
 
         return pillow.decode_still(data, "PNG").pixels
     if header.bits == 8:
-        pixels = imagecodecs.spng_decode(bare(data, header))
+        pixels = imagecodecs.spng_decode(stored(data, header, header.size[1] * channels))
     else:
         if not header.interlaced:
             check_amount(header, header.size[1] * channels * 2)
