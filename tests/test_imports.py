@@ -25,6 +25,7 @@ TORCH_AT_MODULE_LEVEL = {
     *(f"core/gradients/{path.name}" for path in (PACKAGE / "core" / "gradients").glob("*.py")),
     "engines/torch.py",
     "engines/cuda.py",
+    "engines/nvjpeg.py",
     "engines/triton_kernel.py",
 }
 

@@ -11,9 +11,8 @@ from stn_cli.commands.options import MachineOptions, OutputOptions, SamplingOpti
 from stn_cli.commands.sources import source as theta_source
 
 if TYPE_CHECKING:
-    from stn_cli.folders.codecs import Reading
     from stn_cli.folders.measure import Measured
-    from stn_cli.folders.plan import Job, Plan
+    from stn_cli.folders.plan import Plan
 
 MEASURING = "Measuring"
 
@@ -45,8 +44,7 @@ def bench(
     from tempfile import TemporaryDirectory
 
     from stn_cli.commands.warping import How, Warper
-    from stn_cli.engines import choose, gathering
-    from stn_cli.folders.codecs import Reading
+    from stn_cli.engines import choose, gathering, jpeg_on
     from stn_cli.folders.measure import measure, results_in, sample
     from stn_cli.folders.pipeline import cpus
     from stn_cli.folders.plan import make_plan
@@ -71,16 +69,13 @@ def bench(
 
             on_compile(lambda line: typer.echo(line, err=True))
         engine, waiting = gathering(engine, None)
-        warper = Warper(source, engine, how, made.size)
-
-        def reading(job: "Job") -> "Reading":
-            return Reading(indices=True, shrink=lambda full: warper.shrink(job, full))
+        warper = Warper(source, engine, how, made.size, jpeg=jpeg_on(engine)[0])
 
         background = fill.background() if fill is not None else None
         found = measure(
             plans,
             warper,
-            reading=reading,
+            reading=warper.reading,
             quality=made.quality,
             background=background,
             workers=machine.jobs or cpus() + waiting,

@@ -191,8 +191,6 @@ class _Actor:
         return {"results": [pickle.dumps(self._run(pickle.loads(jobs))) for jobs in batch["jobs"]]}
 
     def _run(self, jobs: tuple[Job, ...]) -> Results | StnError:
-        from stn_cli.folders.codecs import Reading
-
         recipe = self._recipe
         try:
             if self._warper is None:
@@ -201,7 +199,7 @@ class _Actor:
             return run(
                 replace(self._plan, jobs=jobs),
                 warper,
-                reading=lambda job: Reading(recipe.max_pixels, True, lambda size: warper.shrink(job, size)),
+                reading=warper.reading,
                 quality=recipe.quality,
                 background=recipe.background,
                 workers=1 + self._waiting,
@@ -215,9 +213,9 @@ class _Actor:
     def _build(self) -> Any:
         from stn_cli.commands.sources import source
         from stn_cli.commands.warping import Warper
-        from stn_cli.engines import choose, gathering
+        from stn_cli.engines import choose, gathering, jpeg_on
 
         engine, _ = choose(self._recipe.device)
         engine, self._waiting = gathering(engine, self._recipe.batch_size)
         recipe = self._recipe
-        return Warper(source(recipe.where), engine, recipe.how, recipe.size, recipe.max_pixels)
+        return Warper(source(recipe.where), engine, recipe.how, recipe.size, recipe.max_pixels, jpeg=jpeg_on(engine)[0])

@@ -130,7 +130,7 @@ def warp(
         "OPENBLAS_NUM_THREADS", "1"
     )  # starting NumPy's threads takes longer than all that they could do here
     from stn_cli.commands.warping import How, Warper
-    from stn_cli.folders.codecs import MAX_PIXELS, Reading
+    from stn_cli.folders.codecs import MAX_PIXELS
     from stn_cli.folders.pipeline import TIMEOUT, Interrupted, cpus, run
     from stn_cli.folders.plan import make_plan
     from stn_cli.folders.remote import Remote, place
@@ -182,7 +182,7 @@ def warp(
         )
         _on_ray(plan, recipe, address, machine.jobs, json)
         return
-    from stn_cli.engines import choose, gathering
+    from stn_cli.engines import choose, gathering, jpeg_on
 
     device_engine, why = choose(machine.device, (job.source for job in plan.jobs))
     device_engine, waiting = gathering(device_engine, batch_size)
@@ -200,15 +200,22 @@ def warp(
             on_compile(say)
         if verbose:
             say(f"device {device_engine.name}: {why}")
+        if device_engine.name != "cpu":
+            codec, why = jpeg_on(device_engine)
+            warper.jpeg = codec
+            if codec is not None:
+                waiting *= 2  # while some are warped, others are decoded or encoded
+            if verbose:
+                say(f"JPEG by {codec.name if codec else 'libjpeg-turbo'}: {why}")
+                warper.told = lambda job, why: say(f"{job.name}: decoded on the CPU: {why}")
+                if codec is not None:
+                    codec.say = say
         warper.seen = Teller(say, source, verbose).tell
 
         def on_progress(done: int, total: int, job: "Job", failed: Exception | None) -> None:
             advance(done, total)
             if failed is not None:
                 say(f"stn: {failed}")
-
-        def reading(job: "Job") -> Reading:
-            return Reading(max_pixels or MAX_PIXELS, indices=True, shrink=lambda size: warper.shrink(job, size))
 
         def one(picture: Any, job: "Job") -> Any:
             warped, said = warper(picture, job)
@@ -220,7 +227,7 @@ def warp(
             results = run(
                 plan,
                 one,
-                reading=reading,
+                reading=warper.reading,
                 quality=made.quality,
                 background=background,
                 workers=machine.jobs or cpus() + waiting,

@@ -16,7 +16,8 @@ from stn_cli.core.sampling import Sampling
 from stn_cli.core.transformation import Transformation
 from stn_cli.engines import Engine, Work, strips
 from stn_cli.errors import OptionError, StnError
-from stn_cli.folders.codecs import MAX_PIXELS
+from stn_cli.folders.codecs import MAX_PIXELS, Reading
+from stn_cli.folders.codecs.base import JpegOnDevice
 from stn_cli.folders.colour import Colour
 from stn_cli.folders.colour import parse as parse_colour
 from stn_cli.folders.outside import padded
@@ -70,7 +71,8 @@ class Warper:
     """(Picture, Job) → the warped picture and its line in the manifest: what `folders.pipeline.run` calls.
 
     `size_text` is --size as typed; an output has at most `max_pixels`, all frames counted. One image may take `threads`.
-    `seen` is called with every transformation and the frame it was made for.
+    `jpeg` decodes where the engine warps, if it has such a codec (`engines.jpeg_on`). `seen` is called with every
+    transformation and the frame it was made for, `told` with why a JPEG was left to the codec on the CPU.
     """
 
     source: Source
@@ -79,7 +81,19 @@ class Warper:
     size_text: str | None = None
     max_pixels: int = MAX_PIXELS
     threads: int = 1
+    jpeg: JpegOnDevice | None = None
     seen: Callable[[Job, Transformation, View], None] = field(default=lambda *_: None)
+    told: Callable[[Job, str], None] = field(default=lambda *_: None)
+
+    def reading(self, job: Job) -> Reading:
+        """How the picture of `job` is read, for what is going to be made of it."""
+        return Reading(
+            self.max_pixels,
+            indices=True,
+            shrink=lambda size: self.shrink(job, size),
+            device=self.jpeg,
+            told=lambda why: self.told(job, why),
+        )
 
     def __call__(self, picture: Picture, job: Job) -> tuple[Picture, dict[str, Any]]:
         said = self.source.settings(job.name)

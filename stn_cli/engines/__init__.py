@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from stn_cli.core.sampling import Sampling
     from stn_cli.core.transformation import Transformation
+    from stn_cli.engines.nvjpeg import NvJpeg
 
-__all__ = ["DEVICES", "Engine", "Work", "choose", "gathering"]
+__all__ = ["DEVICES", "Engine", "Work", "choose", "gathering", "jpeg_on"]
 
 WORTH_A_GPU = 1_000_000_000  # bytes of image files; a guess until it is measured on a GPU
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -105,6 +106,28 @@ def gathering(engine: Engine, batch_size: int | None) -> tuple[Engine, int]:
     from stn_cli.engines.gathered import Gathered
 
     return Gathered(engine, count), count
+
+
+def jpeg_on(engine: Engine) -> "tuple[NvJpeg | None, str]":
+    """The JPEG codec of the device that `engine` warps on, if there is one, and in a few words why, or why not.
+
+    `engine` is what `gathering` returns: pictures are coded in batches of the size that they are warped in.
+    """
+    from importlib.util import find_spec
+
+    warping = getattr(engine, "engine", engine)
+    if not warping.name.startswith("cuda (Triton)"):
+        return None, f"{engine.name} has no JPEG codec of its own"
+    if find_spec("torchvision") is None:
+        return None, "torchvision is not installed (extra nvjpeg)"
+    try:
+        from stn_cli.engines.nvjpeg import NvJpeg
+
+        return NvJpeg(warping, getattr(engine, "batch_size", BATCH)), (  # type: ignore[arg-type]
+            "its pixels differ from libjpeg-turbo's by a few levels, by more at coloured edges"
+        )
+    except (ImportError, RuntimeError) as error:  # torchvision may be built without nvJPEG, or for another torch
+        return None, f"nvJPEG does not work here ({' '.join(str(error).split())[:200]})"
 
 
 def _nvidia_driver() -> bool:

@@ -12,6 +12,7 @@ measures everything on a machine that has one.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from math import prod
 from queue import Empty, SimpleQueue
 from threading import Lock
@@ -54,7 +55,7 @@ class CudaEngine:
     def warp(self, work: Work, rows: tuple[int, int] | None = None) -> np.ndarray:
         """See `Engine.warp`."""
         if rows is not None or not serves(work):
-            return self.other.warp(work, rows)
+            return self.other.warp(_fetched(work), rows)
         return self.warp_all([work])[0]
 
     def warp_all(self, works: Sequence[Work]) -> list[np.ndarray]:
@@ -63,9 +64,10 @@ class CudaEngine:
         alike: dict[tuple, list[int]] = {}
         for index, work in enumerate(works):
             if serves(work):
-                alike.setdefault((work.image.shape[2], work.sampling, work.alpha), []).append(index)
+                here = isinstance(work.image, OnDevice)
+                alike.setdefault((work.image.shape[2], work.sampling, work.alpha, here), []).append(index)
             else:
-                (out[index],) = self.other.warp_all([work])
+                (out[index],) = self.other.warp_all([_fetched(work)])
         try:
             for members in alike.values():
                 out.update(zip(members, self._batch([works[i] for i in members]), strict=True))
@@ -77,9 +79,17 @@ class CudaEngine:
         return [out[index] for index in range(len(works))]
 
     def _batch(self, works: Sequence[Work]) -> list[np.ndarray]:
-        """Works that differ in sizes and maps only, up, warped and down again."""
+        """Works that differ in sizes and maps only, up, warped and down again; what is on the device stays there."""
         first = works[0]
         sizes = [work.out_size for work in works]
+        if isinstance(first.image, OnDevice):
+            images: list[Any] = [work.image for work in works]
+            maps = [work.transformation for work in works]
+            with self.alone():
+                planes = self.warp_tensors(
+                    [u.planes for u in images], maps, sizes, first.sampling, alpha=first.alpha, planar=True
+                )
+            return [u.with_planes(v) for u, v in zip(images, planes, strict=True)]
         with self._lane() as lane:
             inputs = lane.up([work.image for work in works])
             outputs = lane.room([(*size, u.shape[2]) for size, u in zip(sizes, inputs, strict=True)])
@@ -137,15 +147,14 @@ class CudaEngine:
             groups.setdefault((mode, controls, averages), []).append(index)
         return [
             self._launch(
-                *kind, [transformations[i] for i in members], np.stack([images[i] for i in members]),
+                kind, [transformations[i] for i in members], np.stack([images[i] for i in members]),
                 np.stack([maps[i] for i in members]), sampling, channels, alpha, (inputs, outputs),
             )
             for kind, members in groups.items()
         ]  # fmt: skip
 
-    def _launch(
-        self, mode, controls, averages, transformations, images, maps, sampling, channels, alpha, alive
-    ) -> Callable[[], None]:
+    def _launch(self, kind, transformations, images, maps, sampling, channels, alpha, alive) -> Callable[[], None]:
+        mode, controls, averages = kind
         weights = np.zeros((1, 3, 2))
         if mode == SPLINE:
             weights = np.stack([t.family.solution() @ (t.theta.reshape(-1, 2) - controls) for t in transformations])
@@ -187,6 +196,13 @@ class CudaEngine:
         return nullcontext() if INTERPRETED else torch.cuda.device(self.device)
 
     @contextmanager
+    def alone(self) -> "Iterator[None]":
+        """On a stream of this thread's own; what was begun on it is done at the end."""
+        with self._lane() as lane:
+            yield
+            lane.finish()
+
+    @contextmanager
     def _lane(self) -> "Iterator[_Lane]":
         """A stream and its buffers, for the time of one batch; a free one, else a new one."""
         try:
@@ -198,6 +214,44 @@ class CudaEngine:
                 yield lane
         finally:
             self._lanes.put(lane)
+
+
+class OnDevice:
+    """Pixels (H, W, C), uint8, that are on the device, and a NumPy array to whoever asks for one.
+
+    `planes` (C, H, W) are complete: no stream has work left on them. `codec` codes them where they are.
+    """
+
+    dtype, ndim, itemsize = np.dtype(np.uint8), 3, 1
+
+    def __init__(self, planes: Tensor, engine: CudaEngine, codec: Any) -> None:
+        self.planes, self._engine, self._codec = planes, engine, codec
+        self.shape = (planes.shape[1], planes.shape[2], planes.shape[0])
+        self.nbytes = planes.numel()
+        self._host: np.ndarray | None = None
+
+    def with_planes(self, planes: Tensor) -> "OnDevice":
+        """Others, of the same device and codec."""
+        return OnDevice(planes, self._engine, self._codec)
+
+    def jpeg(self, quality: int, subsampling: str) -> bytes | None:
+        """A JPEG file of them, made on the device; None where that cannot be."""
+        return self._codec.encode(self.planes, quality, subsampling)
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        if self._host is None:
+            with self._engine.alone():
+                landed = self.planes.permute(1, 2, 0).contiguous().to("cpu", non_blocking=True)  # page-locked
+            self._host = landed.numpy()
+        return self._host if dtype in (None, self.dtype) else self._host.astype(dtype)
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        return np.asarray(self)[key]
+
+
+def _fetched(work: Work) -> Work:
+    """The work with its image as an array."""
+    return replace(work, image=np.asarray(work.image)) if isinstance(work.image, OnDevice) else work
 
 
 class _Lane:
@@ -230,9 +284,13 @@ class _Lane:
         """The results, fetched in one copy; they are the caller's own."""
         landed = self._buffer("fetched", self.shapes, pinned=True)
         landed.copy_(self._buffer("outputs", self.shapes), non_blocking=True)
+        self.finish()
+        return [view.numpy().copy() for view in _views(landed, self.shapes)]
+
+    def finish(self) -> None:
+        """Wait until everything that was begun here is done."""
         if self.stream is not None:
             self.stream.synchronize()
-        return [view.numpy().copy() for view in _views(landed, self.shapes)]
 
     def _buffer(self, name: str, shapes: Sequence[tuple[int, ...]], *, pinned: bool = False) -> Tensor:
         size = sum(_padded(shape) for shape in shapes)

@@ -5,8 +5,9 @@ fill, so one image alone is as quick as without, and no thread needs to know of 
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -14,12 +15,15 @@ from stn_cli.engines import Engine, Work
 
 BATCH_BYTES = 1 << 30  # pixels in and out of one call, so that a device's memory holds two; one image always goes
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 
 @dataclass(eq=False)
-class _Waiting:
-    work: Work
+class _Waiting(Generic[Item, Result]):
+    item: Item
     taken: bool = False
-    result: np.ndarray | None = None
+    result: Result | None = None
     error: BaseException | None = None
 
     @property
@@ -27,27 +31,23 @@ class _Waiting:
         return self.result is not None or self.error is not None
 
 
-class Gathered:
-    """An engine that hands at most `batch_size` images at once to `engine.warp_all`, from at most `lanes` threads at a time.
+class Gatherer(Generic[Item, Result]):
+    """Calls `run` with at most `most` items at once, from at most `lanes` threads at a time; `size` are the bytes of one.
 
-    With two lanes one batch travels while the other is computed. The bytes are those of `engine.warp`, whatever was gathered.
+    Where `run` raises, the items go through it one by one, so that an error strikes only its own.
     """
 
-    def __init__(self, engine: Engine, batch_size: int, lanes: int = 2) -> None:
-        self.engine, self.batch_size, self.name = engine, batch_size, engine.name
+    def __init__(
+        self, run: Callable[[list[Item]], Sequence[Result]], most: int, lanes: int, size: Callable[[Item], int]
+    ) -> None:
+        self._run_all, self._most, self._size = run, most, size
         self._free = lanes
-        self._queue: list[_Waiting] = []
+        self._queue: list[_Waiting[Item, Result]] = []
         self._changed = threading.Condition()
 
-    def warp(self, work: Work, rows: tuple[int, int] | None = None) -> np.ndarray:
-        """See `Engine.warp`."""
-        if rows is not None:  # a strip of a large image is a batch by itself
-            return self.engine.warp(work, rows)
-        return self.warp_all([work])[0]
-
-    def warp_all(self, works: Sequence[Work]) -> list[np.ndarray]:
-        """See `Engine.warp_all`."""
-        mine = [_Waiting(work) for work in works]
+    def __call__(self, items: Sequence[Item]) -> list[Result]:
+        """What `run` makes of each of `items`. Raises what it raises for one of them."""
+        mine = [_Waiting[Item, Result](item) for item in items]
         with self._changed:
             self._queue += mine
             while not all(waiting.done for waiting in mine):
@@ -61,7 +61,7 @@ class Gathered:
         return [waiting.result for waiting in mine if waiting.result is not None]
 
     def _serve(self) -> None:
-        """Take the oldest that wait, warp them without the lock, and tell everybody."""
+        """Take the oldest that wait, run them without the lock, and tell everybody."""
         batch = self._take()
         self._free -= 1
         self._changed.release()
@@ -72,24 +72,45 @@ class Gathered:
             self._free += 1
             self._changed.notify_all()
 
-    def _take(self) -> list[_Waiting]:
-        batch: list[_Waiting] = []
+    def _take(self) -> list[_Waiting[Item, Result]]:
+        batch: list[_Waiting[Item, Result]] = []
         size = 0
-        while self._queue and len(batch) < self.batch_size:
-            size += self._queue[0].work.bytes
+        while self._queue and len(batch) < self._most:
+            size += self._size(self._queue[0].item)
             if batch and size > BATCH_BYTES:
                 break
             batch.append(self._queue.pop(0))
             batch[-1].taken = True
         return batch
 
-    def _run(self, batch: list[_Waiting]) -> None:
+    def _run(self, batch: list[_Waiting[Item, Result]]) -> None:
         try:
-            for waiting, result in zip(batch, self.engine.warp_all([w.work for w in batch]), strict=True):
+            for waiting, result in zip(batch, self._run_all([w.item for w in batch]), strict=True):
                 waiting.result = result
         except BaseException as error:
             if len(batch) == 1:
                 batch[0].error = error
                 return
-            for waiting in batch:  # alone, so that an error strikes only the image it belongs to
+            for waiting in batch:
                 self._run([waiting])
+
+
+class Gathered:
+    """An engine that hands at most `batch_size` images at once to `engine.warp_all`, from at most `lanes` threads at a time.
+
+    With two lanes one batch travels while the other is computed. The bytes are those of `engine.warp`, whatever was gathered.
+    """
+
+    def __init__(self, engine: Engine, batch_size: int, lanes: int = 2) -> None:
+        self.engine, self.batch_size, self.name = engine, batch_size, engine.name
+        self._gather = Gatherer[Work, np.ndarray](engine.warp_all, batch_size, lanes, lambda work: work.bytes)
+
+    def warp(self, work: Work, rows: tuple[int, int] | None = None) -> np.ndarray:
+        """See `Engine.warp`."""
+        if rows is not None:  # a strip of a large image is a batch by itself
+            return self.engine.warp(work, rows)
+        return self.warp_all([work])[0]
+
+    def warp_all(self, works: Sequence[Work]) -> list[np.ndarray]:
+        """See `Engine.warp_all`."""
+        return self._gather(works)

@@ -70,7 +70,7 @@ def send(gathered, value):
 
 def waiting(gathered, count):
     for _ in range(2000):
-        if len(gathered._queue) == count:
+        if len(gathered._gather._queue) == count:
             return
         threading.Event().wait(0.005)
     raise AssertionError("they never queued")

@@ -27,7 +27,11 @@ __all__ = ["MAX_PIXELS", "CodecError", "Reading", "content", "decode", "encode",
 # A picture's pixels take at most 8 bytes each; a file much larger than that is not what it says.
 _ALLOWANCE = 64 << 20
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_BY_ROWS = ("png", "tiff")  # their writers take rows as they come; the others want the whole
+_AS_IT_IS = (
+    "png",
+    "tiff",
+    "jpeg",
+)  # their writers take rows as they come, or pixels on a device; the others want an array
 _LARGE = 128 << 20  # bytes of a file
 
 
@@ -62,7 +66,7 @@ def encode(
     the content.
     """
     picture = fit(picture, target, background)
-    if target not in _BY_ROWS and any(not isinstance(frame.pixels, np.ndarray) for frame in picture.frames):
+    if target not in _AS_IT_IS and any(not isinstance(frame.pixels, np.ndarray) for frame in picture.frames):
         picture = picture.with_frames([frame.with_pixels(np.asarray(frame.pixels)) for frame in picture.frames])
     file = cast(BinaryIO, Checked(file))
     if target == "jpeg":

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
@@ -22,6 +22,17 @@ class CodecError(Exception):
     """This content cannot be read or written; the message is the reason, one line, without the path."""
 
 
+class JpegOnDevice(Protocol):
+    """A JPEG decoder that leaves pixels on a device."""
+
+    def decode(self, data: bytes, size: tuple[int, int], turn: int) -> Any:
+        """(H, W, 3) uint8 pixels as a `Frame` takes them, of a whole JPEG file of `size` (height, width) as stored.
+
+        They stand up as EXIF orientation `turn` says. Raises `RuntimeError` where this file is not for it.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Reading:
     """How to read.
@@ -33,6 +44,8 @@ class Reading:
     `shrink`
         called with the upright (height, width) of a JPEG before it is decoded; returns 1, 2, 4 or 8: the most by which
         the decoder may reduce it.
+    `device`
+        decodes colour JPEGs where they are warped; what it does not decode is left to libjpeg-turbo, and `told` why.
     `admit`
         called with the number of bytes that the pixels will take, before they are decoded; may wait until there is room.
     """
@@ -40,6 +53,8 @@ class Reading:
     max_pixels: int = MAX_PIXELS
     indices: bool = False
     shrink: Callable[[tuple[int, int]], int] | None = None
+    device: JpegOnDevice | None = None
+    told: Callable[[str], None] = lambda why: None
     admit: Callable[[int], None] | None = None
 
     def check(self, size: tuple[int, int], frames: int = 1, bytes_per_pixel: int = 3) -> None:

@@ -1,18 +1,26 @@
 """The segments of a JPEG file before its first scan (ITU-T T.81, annex B), and the ones that stn writes."""
 
+import re
 from dataclasses import dataclass, field
 
 from stn_cli.folders.codecs.base import MAX_METADATA, CodecError
 
 EXIF, XMP, ICC, MPF = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"MPF\0"
-_COM, _APP1, _APP2, _APP13 = 0xFE, 0xE1, 0xE2, 0xED
+_COM, _APP1, _APP2, _APP13, _APP14 = 0xFE, 0xE1, 0xE2, 0xED, 0xEE
 _FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _SUBSAMPLING = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411"}
+
+# In coded data: neither a stuffed 0xFF nor a restart
+_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)
 
 
 @dataclass
 class Segments:
-    """What the header says. `size` is (height, width) as stored; `kept` are whole segments to repeat."""
+    """What the header says. `size` is (height, width) as stored; `kept` are whole segments to repeat.
+
+    `process` is the marker of the frame (baseline, progressive, …); `rgb`: colours are not turned into YCbCr; `scan` is where
+    the first scan begins.
+    """
 
     size: tuple[int, int] = (0, 0)
     bits: int = 0
@@ -24,6 +32,9 @@ class Segments:
     dpi: tuple[float, float] | None = None
     kept: list[bytes] = field(default_factory=list)
     more_pictures: bool = False
+    process: int = 0
+    rgb: bool = False
+    scan: int = 0
 
 
 def parse(data: bytes) -> Segments:
@@ -44,6 +55,7 @@ def parse(data: bytes) -> Segments:
             at += 2
             continue
         if marker in (0xDA, 0xD9):
+            found.scan = at
             break
         length = int.from_bytes(data[at + 2 : at + 4], "big")
         body = data[at + 4 : at + 2 + length]
@@ -51,8 +63,11 @@ def parse(data: bytes) -> Segments:
             raise CodecError("the JPEG file ends in its header")
         if marker in _FRAMES:
             _frame(found, body)
+            found.process = marker
         elif marker == 0xE0 and body[:5] == b"JFIF\0" and len(body) >= 12:
             found.dpi = _density(body)
+        elif marker == _APP14 and body.startswith(b"Adobe") and len(body) >= 12:
+            found.rgb |= body[11] == 0
         elif marker == _APP1 and body.startswith(EXIF):
             found.exif = found.exif or body[len(EXIF) :]
         elif marker == _APP1 and body.startswith(XMP):
@@ -78,9 +93,16 @@ def _frame(found: Segments, body: bytes) -> None:
     found.bits = body[0]
     found.size = (int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big"))
     found.components = body[5]
+    found.rgb |= bytes(body[6 + 3 * i] for i in range(found.components)) == b"RGB"
     factors = [(body[7 + 3 * i] >> 4, body[7 + 3 * i] & 15) for i in range(found.components)]
     if found.components == 3 and factors[1] == factors[2] == (1, 1):
         found.subsampling = _SUBSAMPLING.get(factors[0])
+
+
+def end(data: bytes, found: Segments) -> int | None:
+    """Where a file of one scan ends, behind its EOI; None where the scan breaks off or another segment follows it."""
+    marker = _MARKER.search(data, found.scan + 4)
+    return marker.end() if marker and marker.group().endswith(b"\xd9") else None
 
 
 def _density(body: bytes) -> tuple[float, float] | None:
