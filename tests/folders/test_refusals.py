@@ -12,9 +12,10 @@ import tifffile
 from PIL import Image
 
 from stn_cli.errors import FileError, OptionError
-from stn_cli.folders import grids
-from stn_cli.folders.codecs import CodecError, Reading, encode, read
+from stn_cli.folders import exif, grids
+from stn_cli.folders.codecs import CodecError, Reading, encode, jpeg_segments, read
 from stn_cli.folders.picture import Frame, Metadata, Picture
+from stn_cli.folders.preview import preview
 from stn_cli.folders.theta_file import read_thetas
 
 GREY = np.arange(30, dtype=np.uint8).reshape(5, 6)
@@ -83,6 +84,9 @@ UNREADABLE: dict[str, tuple[bytes, str]] = {
     "jpeg with a short segment": (jpeg() [:2] + b"\xff\xe1\0\1" + bytes(30), "ends in its header"),
     "jpeg without a frame": (jpeg((0xFE, b"words")), "holds no picture"),
     "jpeg with half a frame": (jpeg((0xC0, SOF[:5])), "ends in its header"),
+    "jpeg with an absurd profile": (
+        jpeg((0xC0, SOF), *[(0xE2, ICC + bytes((i, 2)) + bytes(60_000)) for i in (1, 2)]), "profile is absurdly large",
+    ),
     "jpeg with a frame too few": (jpeg((0xC0, SOF[:5] + b"\3\1\x11\0")), "ends in its header"),
     # TIFF
     "tiff of 64-bit floats": (tiff(GREY.astype(np.float64)), "64-bit float samples"),
@@ -96,6 +100,11 @@ UNREADABLE: dict[str, tuple[bytes, str]] = {
         tiff(GREY.astype(np.uint16), photometric="palette", colormap=np.zeros((3, 65536), np.uint16)),
         "more than 256 colours",
     ),
+    "tiff of a palette and more": (
+        retagged(tiff(np.zeros((5, 6, 2), np.uint8), photometric="minisblack", extrasamples=["unassalpha"]), 262, 3),
+        "with a palette|damaged",
+    ),
+    "tiff of two large pages": (tiff(np.zeros((2, 300, 300), np.uint8), photometric="minisblack"), "180000 pixels in 2 pages"),
     "tiff of thumbnails only": (tiff(GREY, subfiletype=1), "holds no page"),
     # others
     "deep colour PNM": (b"P6 # words\n6 5\n65535\n" + bytes(180), "16 bits a sample"),
@@ -103,11 +112,12 @@ UNREADABLE: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
-def test_what_cannot_be_read(tmp_path: Path, name: str) -> None:
+def test_what_cannot_be_read(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data, words = UNREADABLE[name]
     (tmp_path / "file").write_bytes(data)
+    monkeypatch.setattr(jpeg_segments, "MAX_METADATA", 100_000)
     with pytest.raises(FileError, match=words) as told:
-        read(tmp_path / "file")
+        read(tmp_path / "file", Reading(100_000))
     assert "\n" not in str(told.value)
 
 
@@ -160,6 +170,78 @@ def test_damaged_words_are_left_behind_with_a_note(tmp_path: Path, name: str) ->
 def test_a_transparent_colour_of_the_wrong_length_is_none(tmp_path: Path) -> None:
     (tmp_path / "file.png").write_bytes(png(8, 2, ROWS8, chunk(b"tRNS", b"\0\0")))
     assert not read(tmp_path / "file.png").frames[0].alpha
+
+
+# ---- unusual, but sound ----
+def test_fill_bytes_and_bare_markers_in_a_jpeg_are_passed_over(tmp_path: Path) -> None:
+    """T.81 B.1.1.2 allows any number of 0xFF before a marker; 0xFF01 and the RSTs stand alone."""
+    data = pillow(Image.fromarray(RGB), "JPEG", quality=95)
+    (tmp_path / "plain.jpg").write_bytes(data)
+    (tmp_path / "odd.jpg").write_bytes(data[:2] + b"\xff\x01\xff\xff\xff" + data[3:])
+    plain, odd = (read(tmp_path / name).frames[0].pixels for name in ("plain.jpg", "odd.jpg"))
+    assert (plain == odd).all()
+
+
+@pytest.mark.parametrize(
+    ("mode", "form"), [("1", "xbm"), ("L", "pcx"), ("RGBA", "ico"), ("LA", "jpeg2000"), ("I;16", "ppm")]
+)
+def test_rare_modes_are_pillows_pixels(tmp_path: Path, mode: str, form: str) -> None:
+    large = np.kron(GREY, np.ones((8, 8), np.uint8))
+    image = Image.fromarray(large.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(large).convert(mode)
+    (tmp_path / "file").write_bytes(pillow(image, form, **({"sizes": [image.size]} if form == "ico" else {})))
+    frame = read(tmp_path / "file").frames[0]
+    with Image.open(tmp_path / "file") as expected:
+        known = np.asarray(expected.convert("L") if mode == "1" else expected)
+    assert (frame.pixels.reshape(known.shape) == known).all()
+
+
+def test_an_opaque_colour_in_grey(tmp_path: Path) -> None:
+    """tRNS of a grey PNG with 8 bits and of one with 1 bit: that grey is see-through."""
+    (tmp_path / "file.png").write_bytes(pillow(Image.fromarray(GREY), "PNG", transparency=7))
+    pixels = read(tmp_path / "file.png").frames[0].pixels
+    assert (pixels[..., 0] == GREY).all()
+    assert ((pixels[..., 1] == 0) == (GREY == 7)).all()
+    bits = GREY % 2
+    (tmp_path / "bit.png").write_bytes(
+        pillow(Image.fromarray(bits * np.uint8(255)).convert("1"), "PNG", transparency=0)
+    )
+    frame = read(tmp_path / "bit.png").frames[0]
+    assert frame.alpha
+    assert ((frame.pixels[..., 1] == 0) == (bits == 0)).all()
+
+
+def test_a_gif_keeps_its_comment(tmp_path: Path) -> None:
+    (tmp_path / "file.gif").write_bytes(pillow(Image.fromarray(GREY), "GIF", comment=b"by hand"))
+    out = BytesIO()
+    encode(read(tmp_path / "file.gif"), out, "gif")
+    assert Image.open(out).info["comment"] == b"by hand"
+
+
+@pytest.mark.parametrize("tag", [0x0112, 0x8769, 0xA002])
+def test_exif_is_patched_only_where_it_says_something(tag: int) -> None:
+    """Without orientation, without an inner directory, with one that has no size: nothing but those tags changes."""
+    tags = Image.Exif()
+    tags[0x010F] = "Maker"
+    if tag != 0x0112:
+        tags[0x0112] = 6
+    if tag != 0x8769:
+        tags[0x8769] = {0x9003: "2026:11:21 10:00:00"} | ({0xA002: 9} if tag != 0xA002 else {})
+    block = tags.tobytes().removeprefix(b"Exif\0\0")
+    assert exif.orientation(block) == (1 if tag == 0x0112 else 6)
+    found = Image.Exif()
+    found.load(b"Exif\0\0" + exif.upright(block, (40, 50)))
+    assert found[0x010F] == "Maker"
+    assert found.get(0x0112) == (None if tag == 0x0112 else 1)
+    assert found.get_ifd(0x8769).get(0xA002) == (50 if tag == 0x0112 else None)
+
+
+def test_previews_are_eight_bits_of_what_is_there() -> None:
+    deep = np.array([[[0], [257 * 7], [65535]]], np.uint16)
+    assert preview(Frame(deep, "L")).tolist() == [[[0], [7], [255]]]
+    floats = np.array([[[0.0], [1.0], [np.nan], [2.0]]], np.float32)
+    assert preview(Frame(floats, "L")).tolist() == [[[0], [128], [0], [255]]]
+    ink = np.array([[[0, 0, 0, 0], [0, 0, 0, 255], [255, 0, 0, 0]]], np.uint8)
+    assert preview(Frame(ink, "CMYK")).tolist() == [[[255, 255, 255], [0, 0, 0], [0, 255, 255]]]
 
 
 # ---- what a format cannot hold ----
@@ -287,6 +369,21 @@ def test_what_is_no_grid(tmp_path: Path, name: str) -> None:
         (tmp_path / name).write_bytes(data)
     with pytest.raises(FileError, match=words):
         grids.read(tmp_path / name)
+
+
+def test_maps_of_opencv_are_a_grid(tmp_path: Path) -> None:
+    across, down = np.meshgrid(np.arange(4.0), np.arange(3.0))
+    (tmp_path / "maps.npz").write_bytes(npz(map_x=across, map_y=down))
+    found = grids.read(tmp_path / "maps.npz")
+    assert found.in_pixels
+    assert (found.points == np.stack((across, down), -1)).all()
+
+
+def test_words_where_numbers_are_needed_in_a_structured_array(tmp_path: Path) -> None:
+    table = np.array([("a.png", "0.5")], dtype=[("source", "U9"), ("tx", "U9")])
+    (tmp_path / "theta.npy").write_bytes(npy(table))
+    with pytest.raises(OptionError, match="row 0, field tx"):
+        read_thetas(tmp_path / "theta.npy")
 
 
 @pytest.mark.parametrize("read_it", [grids.read, read_thetas])
