@@ -395,3 +395,10 @@ def test_what_is_larger_than_a_job_can_be(tmp_path: Path, suffix: str, read_it: 
     path.write_bytes(npz(grid=np.zeros((9, 9, 2))) if suffix == ".npz" else b"row,col,x,y\n" + b"0,0,0,0\n" * 20)
     with pytest.raises((FileError, OptionError), match=r"larger than|more than|end in"):
         read_it(path)
+
+
+def test_a_grid_of_more_numbers_than_a_job_can_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grids, "MOST_BYTES", 100)
+    (tmp_path / "file.npy").write_bytes(npy(np.zeros((9, 9, 2))))
+    with pytest.raises(FileError, match="larger than"):
+        grids.read(tmp_path / "file.npy")
