@@ -7,7 +7,7 @@ READY := $(VENV)/.installed
 READY_TEST := $(VENV)/.installed-test
 JOBS ?= 2
 
-.PHONY: demo test test-all coverage mutants lint docs bench samples clean
+.PHONY: demo test test-all mutants lint docs bench samples clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -26,15 +26,13 @@ $(READY_TEST): $(READY)
 demo: $(READY)
 	@$(BIN)/python samples/demo.py
 
+# The fast suite, measured: too little of the code run by it is a failure too.
 test: $(READY_TEST) lint
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --cov=stn_cli --cov-report=json:.coverage.json
+	$(BIN)/python tests/coverage_floor.py .coverage.json
 
 test-all: $(READY_TEST) lint
 	$(BIN)/python -m pytest -n $(JOBS) -m "slow or not slow"
-
-coverage: $(READY_TEST) lint
-	$(BIN)/python -m pytest -n $(JOBS) --cov=stn_cli --cov-report=json:.coverage.json
-	$(BIN)/python tests/coverage_floor.py .coverage.json
 
 # Changes core/ line by line and sees whether a test notices: half an hour. `mutmut show NAME` shows a survivor.
 mutants: $(READY_TEST)

@@ -1,4 +1,4 @@
-"""The coverage floors of `make coverage`: 90 % of all lines; 95 % of the branches in core/ and folders/.
+"""The coverage floors of `make test`: 90 % of all lines; 95 % of the branches in core/ and folders/.
 
 python -m pytest --cov=stn_cli --cov-report=json:.coverage.json && python tests/coverage_floor.py .coverage.json
 """

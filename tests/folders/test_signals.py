@@ -28,12 +28,15 @@ def gone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_one_line_and_no_file_that_is_not_finished(tmp_path: Path, gone: None, capfd, number: int) -> None:
-    with pytest.raises(GoneError, match="130"), signals.leaving(), signals.saying(lambda: "interrupted; 3 done"):
+    def write() -> None:
         with replacing(tmp_path / "file", overwrite=True) as (file, temporary):
             file.write(b"half")
             assert temporary.exists()
             signal.raise_signal(number)
             raise AssertionError("it went on")
+
+    with signals.leaving(), signals.saying(lambda: "interrupted; 3 done"), pytest.raises(GoneError, match="130"):
+        write()
     assert capfd.readouterr().err == "stn: interrupted; 3 done\n"
     assert not list(tmp_path.iterdir())
     assert not signals.unfinished
