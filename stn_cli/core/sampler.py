@@ -100,8 +100,8 @@ def _finite(grid: Tensor) -> Tensor:
     for the host would have to wait.
     """
     if grid.device.type == "cpu" and grid.numel():
-        low, high = torch.aminmax(grid.detach())  # of one NaN both are NaN
-        if low >= -FAR and high <= FAR:
+        points = grid.detach()
+        if points.amin() >= -FAR and points.amax() <= FAR:  # neither holds where there is a NaN
             return grid
     return torch.nan_to_num(grid, nan=FAR, posinf=FAR, neginf=-FAR).clamp(-FAR, FAR)
 

@@ -207,4 +207,4 @@ def _optimizer(plan: Plan, net: nn.Module) -> torch.optim.Optimizer:
         groups.append({"params": theirs, "scale": plan.loc_lr_scale})
     if plan.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=plan.lr, momentum=0.9)
-    return torch.optim.AdamW(groups, lr=plan.lr, weight_decay=0.01)
+    return torch.optim.AdamW(groups, lr=plan.lr, weight_decay=0.01, fused=True)
