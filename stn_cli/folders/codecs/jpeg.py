@@ -97,7 +97,7 @@ def _pixels(data: bytes, colours: str, least: tuple[int, int]) -> np.ndarray:
     colour conversion), and whoever reads the pixels next would wait for the memory.
     """
     height, width, *_ = simplejpeg.decode_jpeg_header(data, *least)
-    size = height * width * (1 if colours == "GRAY" else 3)
+    size = int(height) * int(width) * (1 if colours == "GRAY" else 3)
     room = np.empty(size + _VECTOR, np.uint8)
     start = (_VECTOR // 4 - room.ctypes.data) % _VECTOR
     return simplejpeg.decode_jpeg(

@@ -39,6 +39,6 @@ def _rows(found: Chunks, expected: int) -> memoryview | None:
     stream = isal_zlib.decompressobj()
     try:
         rows = stream.decompress(b"".join(whole[8:-4] for whole in found.pixels), expected + 1)
-    except isal_zlib.error:
+    except isal_zlib.IsalError:
         return None
     return memoryview(rows) if len(rows) == expected else None
