@@ -8,13 +8,18 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from stn_cli import engines
+from stn_cli.commands.on_ray import Recipe, _Actor, _parts, _workers
+from stn_cli.commands.options import SamplingOptions, ThetaOptions
 from stn_cli.errors import FileError, OptionError
 from stn_cli.folders.manifest import read_manifest
+from stn_cli.folders.plan import make_plan
 
 RAY = pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray` is not installed")
 
@@ -70,9 +75,53 @@ def test_without_ray_a_line_says_what_to_install(stn, pictures, monkeypatch):
     assert not (pictures / "out").exists()
 
 
+class Cluster:
+    """As much of Ray as a plan is handed to: it has so many CPUs and GPUs, and notes what it is asked for."""
+
+    def __init__(self, **there: float) -> None:
+        self.there, self.asked = there, {}
+        self.data = SimpleNamespace(from_items=lambda rows, **_: self, ActorPoolStrategy=lambda size: size)
+
+    def cluster_resources(self) -> dict[str, float]:
+        return self.there
+
+    def map_batches(self, actor: type, **asked: object) -> "Cluster":
+        self.asked = asked
+        return self
+
+    def iter_rows(self) -> list[dict[str, bytes]]:
+        return []
+
+
+@pytest.mark.parametrize(("device", "pool", "gpus"), [("cuda", 3, 1), ("cpu", 8, 0), ("auto", 8, 0)])
+def test_each_actor_asks_for_the_gpu_that_it_warps_on(pictures, device, pool, gpus):
+    cluster = Cluster(CPU=8.0, GPU=3.0)
+    plan = make_plan([pictures / "in"], pictures / "out")
+    recipe = Recipe(ThetaOptions(rotate="5"), SamplingOptions(), None, device, 4, 10**6, None, None, 60.0)
+    assert list(_parts(cluster, plan, recipe, _workers(cluster, device, None))) == []
+    assert (cluster.asked["compute"], cluster.asked["num_cpus"], cluster.asked["num_gpus"]) == (pool, 1, gpus)
+    sent = cluster.asked["fn_constructor_kwargs"]["recipe"]
+    assert (sent.device, sent.batch_size) == (device, 4)
+    with pytest.raises(OptionError, match="this Ray cluster has no GPU"):
+        _workers(Cluster(CPU=8.0), "cuda", None)
+
+
+def test_an_actor_warps_on_the_device_of_the_recipe_in_batches_of_its_size(pictures, monkeypatch):
+    asked = []
+    real = engines.choose
+    monkeypatch.setattr(engines, "choose", lambda device: (asked.append(device), real("cpu"))[1])
+    recipe = Recipe(ThetaOptions(rotate="5"), SamplingOptions(), None, "cuda", 4, 10**6, None, None, 60.0)
+    actor = _Actor(make_plan([pictures / "in"], pictures / "out"), recipe)
+    warper = actor._build()
+    assert asked == ["cuda"]
+    assert (warper.engine.batch_size, actor._waiting) == (4, 4)
+
+
 @RAY
 @pytest.mark.slow
-@pytest.mark.parametrize("theta", [("--rotate", "20", "--fill", "red"), ("--net", "nets_of_mine:shift")])
+@pytest.mark.parametrize(
+    "theta", [("--rotate", "20", "--fill", "red", "--batch-size", "3"), ("--net", "nets_of_mine:shift")]
+)
 def test_bytes_and_manifest_are_those_of_the_local_engine(pictures, theta):
     for engine in ("local", "ray"):
         running = start(pictures, *theta, "--out", engine, "--engine", engine)
