@@ -216,6 +216,6 @@ class _Actor:
         from stn_cli.engines import choose, gathering, jpeg_on
 
         engine, _ = choose(self._recipe.device)
-        engine, self._waiting = gathering(engine, self._recipe.batch_size)
+        engine, self._waiting = gathering(engine, self._recipe.batch_size, self._recipe.timeout)
         recipe = self._recipe
         return Warper(source(recipe.where), engine, recipe.how, recipe.size, recipe.max_pixels, jpeg=jpeg_on(engine)[0])

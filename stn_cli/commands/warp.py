@@ -185,7 +185,7 @@ def warp(
     from stn_cli.engines import choose, gathering, jpeg_on
 
     device_engine, why = choose(machine.device, (job.source for job in plan.jobs))
-    device_engine, waiting = gathering(device_engine, batch_size)
+    device_engine, waiting = gathering(device_engine, batch_size, timeout or TIMEOUT)
     # one picture for many workers: they share its rows
     threads = max(1, (machine.jobs or cpus()) // max(len(plan.jobs), 1)) if device_engine.name == "cpu" else 1
     warper = Warper(source, device_engine, how, made.size, max_pixels or MAX_PIXELS, threads)

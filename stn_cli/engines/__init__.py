@@ -95,17 +95,18 @@ def choose(device: str = "auto", files: "Iterable[File]" = ()) -> tuple[Engine, 
         return CpuEngine(), str(missing)
 
 
-def gathering(engine: Engine, batch_size: int | None) -> tuple[Engine, int]:
+def gathering(engine: Engine, batch_size: int | None, timeout: float = float("inf")) -> tuple[Engine, int]:
     """The engine that makes batches of at most `batch_size` images, and how many images may wait for it.
 
-    A CPU warps one image a thread unless a batch is asked for; a GPU takes `BATCH` at once.
+    `timeout` is how many seconds an image has in all; its batch gets a third of them. A CPU warps one image a thread unless a
+    batch is asked for; a GPU takes `BATCH` at once.
     """
     count = batch_size or (1 if engine.name == "cpu" else BATCH)
     if count == 1 and engine.name == "cpu":
         return engine, 0
     from stn_cli.engines.gathered import Gathered
 
-    return Gathered(engine, count), count
+    return Gathered(engine, count, patience=timeout / 3), count
 
 
 def jpeg_on(engine: Engine) -> "tuple[NvJpeg | None, str]":

@@ -5,8 +5,11 @@ fill, so one image alone is as quick as without, and no thread needs to know of 
 """
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
+from math import inf
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -23,6 +26,7 @@ Result = TypeVar("Result")
 class _Waiting(Generic[Item, Result]):
     item: Item
     taken: bool = False
+    alone: bool = False
     result: Result | None = None
     error: BaseException | None = None
 
@@ -34,14 +38,23 @@ class _Waiting(Generic[Item, Result]):
 class Gatherer(Generic[Item, Result]):
     """Calls `run` with at most `most` items at once, from at most `lanes` threads at a time; `size` are the bytes of one.
 
-    Where `run` raises, the items go through it one by one, so that an error strikes only its own.
+    Where `run` raises, the items go through it one by one, so that an error strikes only its own. A batch that takes longer than
+    `patience` seconds is taken apart: its lane is free for others and each thread runs its own item, so that late are only the
+    item that hangs and the thread that had taken the batch.
     """
 
     def __init__(
-        self, run: Callable[[list[Item]], Sequence[Result]], most: int, lanes: int, size: Callable[[Item], int]
+        self,
+        run: Callable[[list[Item]], Sequence[Result]],
+        most: int,
+        lanes: int,
+        size: Callable[[Item], int],
+        patience: float = inf,
     ) -> None:
-        self._run_all, self._most, self._size = run, most, size
+        self._run_all, self._most, self._size, self._patience = run, most, size, patience
         self._free = lanes
+        self._numbers = count()
+        self._running: dict[int, tuple[float, list[_Waiting[Item, Result]]]] = {}
         self._queue: list[_Waiting[Item, Result]] = []
         self._changed = threading.Condition()
 
@@ -51,10 +64,13 @@ class Gatherer(Generic[Item, Result]):
         with self._changed:
             self._queue += mine
             while not all(waiting.done for waiting in mine):
-                if self._free and not all(waiting.taken for waiting in mine):
+                self._take_apart()
+                if deserted := [waiting for waiting in mine if waiting.alone and not waiting.done]:
+                    self._unlocked(deserted[:1])
+                elif self._free and not all(waiting.taken for waiting in mine):
                     self._serve()
                 else:
-                    self._changed.wait()
+                    self._changed.wait(None if self._patience == inf else self._patience / 4)
         for waiting in mine:
             if waiting.error is not None:
                 raise waiting.error
@@ -62,13 +78,26 @@ class Gatherer(Generic[Item, Result]):
 
     def _serve(self) -> None:
         """Take the oldest that wait, run them without the lock, and tell everybody."""
-        batch = self._take()
+        batch, number = self._take(), next(self._numbers)
         self._free -= 1
+        self._running[number] = time.monotonic(), batch
+        self._unlocked(batch)
+        if self._running.pop(number, None) is not None:
+            self._free += 1
+        self._changed.notify_all()
+
+    def _unlocked(self, batch: list[_Waiting[Item, Result]]) -> None:
         self._changed.release()
         try:
             self._run(batch)
         finally:
             self._changed.acquire()
+
+    def _take_apart(self) -> None:
+        now = time.monotonic()
+        for number in [number for number, (since, _) in self._running.items() if now - since > self._patience]:
+            for waiting in self._running.pop(number)[1]:
+                waiting.alone = True
             self._free += 1
             self._changed.notify_all()
 
@@ -101,9 +130,9 @@ class Gathered:
     With two lanes one batch travels while the other is computed. The bytes are those of `engine.warp`, whatever was gathered.
     """
 
-    def __init__(self, engine: Engine, batch_size: int, lanes: int = 2) -> None:
+    def __init__(self, engine: Engine, batch_size: int, lanes: int = 2, patience: float = inf) -> None:
         self.engine, self.batch_size, self.name = engine, batch_size, engine.name
-        self._gather = Gatherer[Work, np.ndarray](engine.warp_all, batch_size, lanes, lambda work: work.bytes)
+        self._gather = Gatherer[Work, np.ndarray](engine.warp_all, batch_size, lanes, lambda work: work.bytes, patience)
 
     def warp(self, work: Work, rows: tuple[int, int] | None = None) -> np.ndarray:
         """See `Engine.warp`."""

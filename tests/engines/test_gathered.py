@@ -1,7 +1,7 @@
 """Batches gathered from threads: the same bytes, never more than asked for, and an error stays with its image."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 import pytest
@@ -126,6 +126,39 @@ def test_large_images_do_not_share_a_batch(monkeypatch):
     batch = [Work(image(v), transformation("turn"), (2, 2), Sampling()) for v in range(5)]  # 8 bytes in and out
     Gathered(slow, batch_size=16).warp_all(batch)
     assert slow.sizes == [2, 2, 1]
+
+
+class Hanging(Slow):
+    """Hangs on 13, alone or in a batch, until told otherwise."""
+
+    def warp_all(self, batch):
+        self.sizes.append(len(batch))
+        self.began.set()
+        if any(work.image[0, 0, 0] == 13 for work in batch) or len(self.sizes) == 1:
+            assert self.go.wait(20)
+        return [work.image + 1 for work in batch]
+
+
+def test_a_batch_that_hangs_is_taken_apart():
+    """The first call holds the only lane until the others have queued; then 13 hangs, and holds up only itself and its taker."""
+    hanging = Hanging()
+    gathered = Gathered(hanging, batch_size=8, lanes=1, patience=0.4)
+    with ThreadPoolExecutor(9) as pool:
+        first = pool.submit(send, gathered, 0)
+        assert hanging.began.wait(20)
+        others = {value: pool.submit(send, gathered, value) for value in (11, 12, 13, 14, 15)}
+        done, late = wait(others.values(), timeout=2.5)
+        assert len(late) <= 2
+        assert others[13] in late
+        assert not first.done()
+        more = [pool.submit(send, gathered, value) for value in (21, 22)]
+        assert [future.result(20)[0, 0, 0] for future in more] == [22, 23]
+        for value, future in others.items():
+            if future in done:
+                assert future.result()[0, 0, 0] == value + 1
+        hanging.go.set()
+        assert others[13].result(20)[0, 0, 0] == 14
+        assert first.result(20)[0, 0, 0] == 1
 
 
 def test_a_cpu_gathers_only_when_asked_and_a_gpu_always():

@@ -120,6 +120,36 @@ def test_the_process_ends(folder: Path) -> None:
     assert len(list((folder / "out").iterdir())) == 6
 
 
+IN_A_BATCH = """
+    import sys, time
+    from stn_cli.cli import main
+    from stn_cli.engines.cpu import CpuEngine
+    warp_all = CpuEngine.warp_all
+    def hangs(self, works):
+        if any(work.image[0, 0, 0] == 120 for work in works):
+            time.sleep(600)
+        return warp_all(self, works)
+    CpuEngine.warp_all = hangs
+    sys.argv[:3] = ["stn", "warp", sys.argv[1], "--out", sys.argv[2], "--rotate", "0", "--timeout", "4", "--batch-size", "4"]
+    main()
+"""
+
+
+def test_one_that_hangs_in_a_batch_is_not_the_end_of_its_batch(folder: Path) -> None:
+    """3.png hangs whenever it is warped; with it goes at most the thread that had taken the batch."""
+    warm = [sys.executable, "-m", "stn_cli", "warp", str(folder / "in"), "--out", str(folder / "warm"), "--rotate", "0"]
+    subprocess.run(warm, check=True, capture_output=True)  # compiling is not what is timed
+    command = [sys.executable, "-c", textwrap.dedent(IN_A_BATCH), str(folder / "in"), str(folder / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "3.png: took longer than 4 s (--timeout)" in done.stderr
+    assert done.stderr.count("took longer") <= 2
+    assert "Traceback" not in done.stderr
+    made = {path.name for path in (folder / "out").iterdir()} - {"manifest.jsonl"}
+    assert len(made) >= 4
+    assert all((folder / "out" / name).read_bytes() == (folder / "warm" / name).read_bytes() for name in made)
+
+
 @pytest.mark.parametrize("rows", ['{"out_size": [30000, 30000]}', '{"pages": [{"out_size": [30000, 30000]}]}'])
 def test_a_size_from_a_manifest_is_bounded_before_anything_is_allocated(folder: Path, rows: str, capsys) -> None:
     theta = {"family": "affine", "theta": [1.0, 0, 0, 0, 1, 0]}
