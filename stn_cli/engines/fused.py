@@ -196,6 +196,7 @@ def warp_rows(
     stride = width * size
     large = src.size * src.itemsize > LARGE
     ways = (0, 0, 0, 0)
+    places = projective_inner(matrix, 0, row0)  # of the projective block at column `coming`
     steps, step_x, step_y = lane_steps(matrix), fixed(matrix[0]), fixed(matrix[3])
     row_x, row_y = step_x, step_y
     constant_outside = padding in (ZEROS, FILL) and mode != TABLE and antialias == OFF
@@ -209,6 +210,7 @@ def warp_rows(
         end = min(tile + TILE, out_width)
         for r in range(rows):
             row = row0 + r
+            coming = -1
             column = tile
             inner, touching = (0, 0), (0, out_width)
             if large and mode != TABLE:
@@ -232,7 +234,11 @@ def warp_rows(
                         calm = True
                         X, Y, px, py = affine_inner(row_x + column * step_x, row_y + column * step_y, steps)
                     else:
-                        calm, X, Y, px, py = projective_inner(matrix, column, row)
+                        if coming != column:
+                            places = projective_inner(matrix, column, row)
+                        calm, X, Y, px, py = places
+                        coming = column + LANES  # its division is under way while this block waits for its pixels
+                        places = projective_inner(matrix, coming, row)
                     if large:
                         fetch(src, Y * stride + X * size, ways)
                     if calm and inner_block(src, width, out, index, fill, alpha, kind, X, Y, px, py):
