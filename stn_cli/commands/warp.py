@@ -188,7 +188,7 @@ def warp(
     device_engine, waiting = gathering(device_engine, batch_size, timeout or TIMEOUT)
     # one picture for many workers: they share its rows
     threads = max(1, (machine.jobs or cpus()) // max(len(plan.jobs), 1)) if device_engine.name == "cpu" else 1
-    warper = Warper(source, device_engine, how, made.size, max_pixels or MAX_PIXELS, threads)
+    warper = Warper(source, device_engine, how, made.size, max_pixels or MAX_PIXELS, threads, shown=shown is not None)
     sheet = Sheet(shown, plan, existing) if shown is not None else None
     from stn_cli.commands.progress import progress
 

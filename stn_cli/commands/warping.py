@@ -11,6 +11,7 @@ from stn_cli.commands.options import SamplingOptions, bounded
 from stn_cli.commands.options import size as parse_size
 from stn_cli.commands.sources import Source, View
 from stn_cli.core.coordinates import Size
+from stn_cli.core.need import Need, window
 from stn_cli.core.reduction import reduction
 from stn_cli.core.sampling import Sampling
 from stn_cli.core.transformation import Transformation
@@ -71,8 +72,9 @@ class Warper:
     """(Picture, Job) → the warped picture and its line in the manifest: what `folders.pipeline.run` calls.
 
     `size_text` is --size as typed; an output has at most `max_pixels`, all frames counted. One image may take `threads`.
-    `jpeg` decodes where the engine warps, if it has such a codec (`engines.jpeg_on`). `seen` is called with every
-    transformation and the frame it was made for, `told` with why a JPEG was left to the codec on the CPU.
+    `jpeg` decodes where the engine warps, if it has such a codec (`engines.jpeg_on`). `shown` pictures are looked at besides,
+    and so needed whole. `seen` is called with every transformation and the frame it was made for, `told` with why a JPEG was
+    left to the codec on the CPU.
     """
 
     source: Source
@@ -82,6 +84,7 @@ class Warper:
     max_pixels: int = MAX_PIXELS
     threads: int = 1
     jpeg: JpegOnDevice | None = None
+    shown: bool = False
     seen: Callable[[Job, Transformation, View], None] = field(default=lambda *_: None)
     told: Callable[[Job, str], None] = field(default=lambda *_: None)
 
@@ -90,7 +93,7 @@ class Warper:
         return Reading(
             self.max_pixels,
             indices=True,
-            shrink=lambda size: self.shrink(job, size),
+            need=lambda size: self.need(job, size),
             device=self.jpeg,
             told=lambda why: self.told(job, why),
         )
@@ -115,17 +118,20 @@ class Warper:
         pages = rows[0] if all(row == rows[0] for row in rows) else {"pages": rows}
         return picture.with_frames(frames), {**pages, "sampling": how.row()}
 
-    def shrink(self, job: Job, size: Size) -> int:
-        """How far the decoder may reduce the picture of `job`, `size` (height, width) in the file: see `core.reduction`."""
+    def need(self, job: Job, size: Size) -> Need:
+        """What of the picture of `job`, `size` (height, width) in the file, its decoder may leave out: see `core.need`."""
         said = self.source.settings(job.name)
         how = self._how(said)
-        if self.source.looks or how.align_corners or how.antialias == "off" or how.kernel == "nearest":
-            return 1
+        if self.source.looks:
+            return Need()
         out_size = self._out_size(size, _of_page(said, 0))
         try:
-            return reduction(self.source(View(job.name, size, out_size, how.align_corners)), size, out_size)
+            made = self.source(View(job.name, size, out_size, how.align_corners))
         except StnError:
-            return 1  # it will be raised again, and told, when the picture is warped
+            return Need()  # it will be raised again, and told, when the picture is warped
+        aliases = how.align_corners or how.antialias == "off" or how.kernel == "nearest"
+        part = window(made, size, out_size, how.kernel, how.padding, how.align_corners)  # type: ignore[arg-type]
+        return Need(1 if aliases else reduction(made, size, out_size), None if self.shown else part)
 
     @cached_property
     def _typed(self) -> How:

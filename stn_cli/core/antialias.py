@@ -7,6 +7,8 @@ area average (exactly so for reductions by whole factors). Works on any array of
 
 from typing import Any, Literal
 
+import numpy as np
+
 from stn_cli.core.coordinates import Array
 from stn_cli.core.namespaces import array_namespace
 
@@ -70,3 +72,19 @@ def spread(grid: Array, along_x: Array, along_y: Array, n_x: int, n_y: int) -> A
     for v in offsets(n_y):
         for u in offsets(n_x):
             yield grid + u * along_x + v * along_y
+
+
+def steepest(matrices: np.ndarray, out_size: tuple[int, int]) -> np.ndarray:
+    """(N,): a bound on the largest singular value of the Jacobian over the output of (N, 3, 3); exact for affine maps.
+
+    With p = (X/w, Y/w), ∂p/∂u = (∂(X, Y)/∂u - p·∂w/∂u) / w: p runs over the convex hull of its values at the corners of the
+    output, where w is extreme too, and the numerators are linear in p.
+    """
+    height, width = out_size
+    corners = np.array([(u, v, 1.0) for u in (0, width - 1) for v in (0, height - 1)])
+    X, Y, w = np.moveaxis(matrices @ corners.T, 1, 0)  # (N, 4) each
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = np.stack([X / w, Y / w], axis=-1)
+        jacobians = matrices[:, None, :2, :2] - p[..., :, None] * matrices[:, None, 2:, :2]  # (N, 4, 2, 2)
+        bound = largest_singular_value(jacobians[..., 0], jacobians[..., 1]).max(-1) / np.abs(w).min(-1)
+    return np.where(w.min(-1) * w.max(-1) > 0, bound, np.inf)

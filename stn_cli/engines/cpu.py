@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from stn_cli.core.antialias import AUTO, SLACK, largest_singular_value
+from stn_cli.core.antialias import AUTO, SLACK, steepest
 from stn_cli.core.families import Family, PiecewiseAffine
 from stn_cli.core.sampling import ANTIALIAS, KERNELS, PADDINGS, Sampling
 from stn_cli.core.transformation import Transformation, pixel_matrices
@@ -272,20 +272,4 @@ def _antialias_codes(sampling: Sampling, matrices: np.ndarray, out_size: tuple[i
     if code == codes.OFF or sampling.kernel == "nearest":
         return np.full(len(matrices), codes.OFF)
     threshold = (AUTO if sampling.antialias == "auto" else 1.0) + SLACK
-    return np.where(_steepest(matrices, out_size) <= threshold, codes.OFF, code)
-
-
-def _steepest(matrices: np.ndarray, out_size: tuple[int, int]) -> np.ndarray:
-    """(N,): a bound on the largest singular value of the Jacobian over the output of (N, 3, 3); exact for affine maps.
-
-    With p = (X/w, Y/w), ∂p/∂u = (∂(X, Y)/∂u - p·∂w/∂u) / w: p runs over the convex hull of its values at the corners of the
-    output, where w is extreme too, and the numerators are linear in p.
-    """
-    height, width = out_size
-    corners = np.array([(u, v, 1.0) for u in (0, width - 1) for v in (0, height - 1)])
-    X, Y, w = np.moveaxis(matrices @ corners.T, 1, 0)  # (N, 4) each
-    with np.errstate(divide="ignore", invalid="ignore"):
-        p = np.stack([X / w, Y / w], axis=-1)
-        jacobians = matrices[:, None, :2, :2] - p[..., :, None] * matrices[:, None, 2:, :2]  # (N, 4, 2, 2)
-        bound = largest_singular_value(jacobians[..., 0], jacobians[..., 1]).max(-1) / np.abs(w).min(-1)
-    return np.where(w.min(-1) * w.max(-1) > 0, bound, np.inf)
+    return np.where(steepest(matrices, out_size) <= threshold, codes.OFF, code)

@@ -6,6 +6,8 @@ from typing import Literal
 
 import numpy as np
 
+from stn_cli.core.need import Window
+
 Mode = Literal["1", "L", "P", "RGB", "CMYK"]
 Extra = Literal["alpha", "premultiplied", "unspecified"]
 
@@ -31,6 +33,8 @@ class Frame:
         milliseconds on the screen, for the frames of an animation; None elsewhere.
     `full_size`
         (height, width) of the picture in the file, upright; larger than the pixels where a JPEG was decoded at 1/`reduced`.
+    `window`
+        the part of the pixels that was decoded, where the reader was asked for no more; the others may be anything.
     """
 
     pixels: np.ndarray
@@ -40,6 +44,7 @@ class Frame:
     duration: float | None = None
     reduced: int = 1
     full_size: tuple[int, int] = (0, 0)
+    window: Window | None = None
 
     def __post_init__(self) -> None:
         if self.full_size == (0, 0):
@@ -68,7 +73,7 @@ class Frame:
 
     def with_pixels(self, pixels: np.ndarray) -> "Frame":
         """The same frame with other pixels (H', W', C) of the same dtype: what a warp returns."""
-        return replace(self, pixels=pixels, reduced=1, full_size=(pixels.shape[0], pixels.shape[1]))
+        return replace(self, pixels=pixels, reduced=1, full_size=(pixels.shape[0], pixels.shape[1]), window=None)
 
     def expanded(self) -> "Frame":
         """Indices made colours: "1" becomes grey, "P" becomes RGB or RGB with alpha; other modes are themselves."""

@@ -11,6 +11,7 @@ import simplejpeg
 import tifffile
 from PIL import Image, ImageSequence
 
+from stn_cli.core.need import Need
 from stn_cli.folders.codecs import CodecError, Reading, encode, read
 from stn_cli.folders.picture import Frame, Picture
 
@@ -139,7 +140,7 @@ def test_jpeg_keeps_its_subsampling(tmp_path: Path) -> None:
 @pytest.mark.parametrize("factor", [2, 4, 8])
 def test_a_jpeg_is_decoded_smaller_on_request(tmp_path: Path, factor: int) -> None:
     jpeg(tmp_path / "a.jpg", "RGB")
-    picture = read(tmp_path / "a.jpg", Reading(shrink=lambda size: factor if size == SIZE else 1))
+    picture = read(tmp_path / "a.jpg", Reading(need=lambda size: Need(factor if size == SIZE else 1)))
     frame = picture.frames[0]
     assert frame.size == tuple(-(-s // factor) for s in SIZE)
     assert (frame.reduced, frame.full_size) == (factor, SIZE)
@@ -151,7 +152,7 @@ def test_a_jpeg_is_decoded_off_the_borders_of_vectors(tmp_path: Path, width: int
     """On them libjpeg-turbo writes past the caches. The pixels are the library's own."""
     pixels = np.resize(scene(3), (64, width, 3))
     Image.fromarray(pixels).save(tmp_path / "a.jpg")
-    found = read(tmp_path / "a.jpg", Reading(shrink=lambda size: factor)).frames[0].pixels
+    found = read(tmp_path / "a.jpg", Reading(need=lambda size: Need(factor))).frames[0].pixels
     least = {"min_height": -(-64 // factor), "min_width": -(-width // factor)} if factor > 1 else {}
     expected = simplejpeg.decode_jpeg((tmp_path / "a.jpg").read_bytes(), **least)
     np.testing.assert_array_equal(found, expected)

@@ -32,7 +32,7 @@ _AS_IT_IS = (
     "tiff",
     "jpeg",
 )  # their writers take rows as they come, or pixels on a device; the others want an array
-_LARGE = 128 << 20  # bytes of a file
+_LARGE = 8 << 20  # bytes of a file that is not read whole if its format can do without
 
 
 def read(path: Place, reading: Reading | None = None) -> Picture:
@@ -141,7 +141,8 @@ def _bytes(path: Path, size: int) -> bytes:
 
 
 def _large_tiff(path: Path, reading: Reading) -> Picture | None:
-    """A TIFF read from its file strip by strip, so that it is not in memory beside its pixels; None for other formats."""
+    """A TIFF read from its file, what is needed of it strip by strip, so that it is not in memory beside its pixels; None for
+    other formats."""
     with path.open("rb") as file:
         if file.read(4) not in _TIFF:
             return None

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
+from stn_cli.core.need import Need, Window
 from stn_cli.folders.exif import ExifError, orientation, upright, upright_xmp
 from stn_cli.folders.picture import Frame, Metadata
 
@@ -41,9 +42,9 @@ class Reading:
         the most pixels that all frames of a file may have together.
     `indices`
         keep palette and 1-bit images as indices (for the kernel `nearest`).
-    `shrink`
-        called with the upright (height, width) of a JPEG before it is decoded; returns 1, 2, 4 or 8: the most by which
-        the decoder may reduce it.
+    `need`
+        called with the upright (height, width) of a file with one frame before it is decoded; returns what of it is needed.
+        A decoder may take it as a licence or decode everything.
     `device`
         decodes colour JPEGs where they are warped; what it does not decode is left to libjpeg-turbo, and `told` why.
     `admit`
@@ -52,10 +53,21 @@ class Reading:
 
     max_pixels: int = MAX_PIXELS
     indices: bool = False
-    shrink: Callable[[tuple[int, int]], int] | None = None
+    need: Callable[[tuple[int, int]], Need] | None = None
     device: JpegOnDevice | None = None
     told: Callable[[str], None] = lambda why: None
     admit: Callable[[int], None] | None = None
+
+    def needed(self, size: tuple[int, int], turn: int = 1) -> Need:
+        """What is needed of a frame of `size` (height, width) whose pixels will be turned by the EXIF orientation `turn`:
+        the window is that of the pixels as they lie in the file."""
+        if self.need is None:
+            return Need()
+        height, width = size
+        need = self.need((width, height) if turn >= 5 else size)
+        if need.window is None:
+            return need
+        return replace(need, window=unturned_window(need.window, size, turn))
 
     def check(self, size: tuple[int, int], frames: int = 1, bytes_per_pixel: int = 3) -> None:
         """Refuse what is empty or too large, before anything is allocated. `size` is (height, width)."""
@@ -89,6 +101,12 @@ class Checked(io.BufferedIOBase):
         """The file belongs to someone else."""
 
 
+def blank(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Room for a frame of which a window will be decoded. What is not written takes no memory, and is read by nobody; only
+    floats must be numbers, as a weight of zero does not silence others."""
+    return np.zeros(shape, dtype) if dtype.kind == "f" else np.empty(shape, dtype)
+
+
 def stand_up(frame: Frame, turn: int) -> Frame:
     """Apply the EXIF orientation `turn` (1…8) to the pixels."""
     if turn == 1:
@@ -105,7 +123,30 @@ def stand_up(frame: Frame, turn: int) -> Frame:
     }[turn]()
     height, width = frame.full_size
     full = (width, height) if turn >= 5 else (height, width)
-    return replace(frame, pixels=np.ascontiguousarray(turned), full_size=full)
+    if frame.window is None:
+        return replace(frame, pixels=np.ascontiguousarray(turned), full_size=full)
+    top, left, bottom, right = window = turned_window(frame.window, frame.size, turn)
+    pixels = blank(turned.shape, a.dtype)
+    pixels[top:bottom, left:right] = turned[top:bottom, left:right]
+    return replace(frame, pixels=pixels, full_size=full, window=window)
+
+
+def turned_window(window: Window, size: tuple[int, int], turn: int) -> Window:
+    """Where a window of pixels of `size` (height, width) lies when they have been turned by the EXIF orientation `turn`."""
+    (top, left, bottom, right), (height, width) = window, size
+    if turn in (3, 4, 6, 7):
+        top, bottom = height - bottom, height - top
+    if turn in (2, 3, 7, 8):
+        left, right = width - right, width - left
+    return Window(left, top, right, bottom) if turn >= 5 else Window(top, left, bottom, right)
+
+
+def unturned_window(window: Window, size: tuple[int, int], turn: int) -> Window:
+    """The reverse: where a window of upright pixels lies in those of the file, which are of `size` (height, width)."""
+    if turn < 5:
+        return turned_window(window, size, turn)  # its own inverse
+    top, left, bottom, right = window
+    return turned_window(Window(left, top, right, bottom), size, {5: 1, 6: 4, 7: 3, 8: 2}[turn])
 
 
 def take_exif(exif: bytes | None, xmp: bytes | None) -> tuple[int, bytes | None, bytes | None, tuple[str, ...]]:

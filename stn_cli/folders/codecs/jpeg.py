@@ -23,7 +23,7 @@ def read(data: bytes, reading: Reading) -> Picture:
         raise CodecError(f"JPEG with {header.bits} bits a sample, which stn cannot keep")
     turn, exif, xmp, notes = take_exif(header.exif, header.xmp)
     reading.check(header.size, bytes_per_pixel=header.components)
-    reduced = _reduced(header, turn, reading)
+    reduced = reading.needed(header.size, turn).reduction if header.components in (1, 3) else 1
     frame = _on_device(data, header, turn, reading) if reading.device and reduced == 1 else None
     frame = frame or stand_up(_decode(data, header, reduced), turn)
     if header.more_pictures:
@@ -35,14 +35,6 @@ def read(data: bytes, reading: Reading) -> Picture:
         coding={"subsampling": header.subsampling} if header.subsampling else {},
         notes=notes,
     )
-
-
-def _reduced(header: Segments, turn: int, reading: Reading) -> int:
-    """By how much the decoder may reduce the picture."""
-    if reading.shrink is None or header.components not in (1, 3):
-        return 1
-    height, width = header.size
-    return reading.shrink((width, height) if turn >= 5 else (height, width))
 
 
 def _on_device(data: bytes, header: Segments, turn: int, reading: Reading) -> Frame | None:

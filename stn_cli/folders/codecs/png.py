@@ -13,7 +13,8 @@ import imagecodecs
 import numpy as np
 from isal import isal_zlib
 
-from stn_cli.folders.codecs.base import CodecError, Reading, exif_for, stand_up, take_exif
+from stn_cli.core.need import Window
+from stn_cli.folders.codecs.base import CodecError, Reading, blank, exif_for, stand_up, take_exif
 from stn_cli.folders.codecs.png_chunks import SIGNATURE, Chunks, bare, check_amount, chunk, metadata_chunks, parse
 from stn_cli.folders.codecs.png_stored import stored
 from stn_cli.folders.picture import Frame, Metadata, Picture
@@ -22,6 +23,8 @@ _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGBA = 0, 2, 3, 4, 6
 _CHANNELS = {_GREY: 1, _RGB: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGBA: 4}
 # Rows are filtered and deflated in bands of about this many bytes: they stay in the cache, whatever the size of the image.
 _BAND = 1 << 20
+# The part of the rows up to which stopping early gains more than it costs to ask for it.
+_WORTH = 0.95
 _NONE, _SUB, _UP = 0, 1, 2
 
 
@@ -42,11 +45,11 @@ def read(data: bytes, reading: Reading) -> Picture:
         frames = tuple(stand_up(frame, turn) for frame in moving.frames)
         return replace(moving, frames=frames, format="png", metadata=metadata, loop=header.plays, notes=notes)
     reading.check(header.size, bytes_per_pixel=4 * max(header.bits // 8, 1))
-    frame = stand_up(_decode(data, header, reading), turn)
+    frame = stand_up(_decode(data, header, turn, reading), turn)
     return Picture((frame,), "png", metadata, notes=notes)
 
 
-def _decode(data: bytes, header: Chunks, reading: Reading) -> Frame:
+def _decode(data: bytes, header: Chunks, turn: int, reading: Reading) -> Frame:
     if header.colour == _PALETTE and not header.palette:
         raise CodecError("the PNG file lacks its palette")
     if header.colour == _PALETTE or header.bits < 8:
@@ -54,12 +57,28 @@ def _decode(data: bytes, header: Chunks, reading: Reading) -> Frame:
 
         frame = pillow.decode_still(data, "PNG")
         return frame if reading.indices else frame.expanded()
+    if header.bits == 8 and header.colour in (_GREY, _RGB, _RGBA) and not header.interlaced and not header.transparency:
+        window = reading.needed(header.size, turn).window
+        if window is not None and window.bottom <= _WORTH * header.size[0]:
+            return _beginning(data, header, window.bottom)
     pixels = _channels(data, header)
     colours = 1 if header.colour in (_GREY, _GREY_ALPHA) else 3
     if header.transparency is not None and pixels.shape[2] == colours:
         pixels = _keyed(pixels, header.transparency)
     mode = "L" if colours == 1 else "RGB"
     return Frame(pixels, mode, "alpha" if pixels.shape[2] > colours else None)
+
+
+def _beginning(data: bytes, header: Chunks, rows: int) -> Frame:
+    """The first `rows` rows: every row is coded as its difference from those above. A decoder stops where its header ends."""
+    height, width = header.size
+    channels = _CHANNELS[header.colour]
+    pixels = blank((height, width, channels), np.dtype(np.uint8))
+    head = chunk(b"IHDR", pack(">II", width, rows) + data[24:29])
+    room = pixels[:rows] if channels > 1 else pixels[:rows, :, 0]
+    imagecodecs.spng_decode(bare(SIGNATURE + head, header), out=room)
+    mode = "L" if header.colour == _GREY else "RGB"
+    return Frame(pixels, mode, "alpha" if header.colour == _RGBA else None, window=Window(0, 0, rows, width))
 
 
 def _channels(data: bytes, header: Chunks) -> np.ndarray:

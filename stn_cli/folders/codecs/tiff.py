@@ -10,12 +10,15 @@ import numpy as np
 import tifffile
 from tifffile import TiffPage
 
+from stn_cli.core.need import Window
 from stn_cli.folders.codecs import tiff_exif
-from stn_cli.folders.codecs.base import MAX_FRAMES, CodecError, Reading, stand_up
+from stn_cli.folders.codecs.base import MAX_FRAMES, CodecError, Reading, blank, stand_up
 from stn_cli.folders.exif import upright_xmp
 from stn_cli.folders.picture import COLOURS, Extra, Frame, Metadata, Mode, Picture
 
 _MODES: dict[str, Mode] = {"MINISBLACK": "L", "MINISWHITE": "L", "RGB": "RGB", "YCBCR": "RGB", "SEPARATED": "CMYK"}
+_WINDOWED = ("MINISBLACK", "RGB", "YCBCR", "SEPARATED")
+_JPEG = (6, 7, 34892, 33007)
 _EXTRAS: dict[int, Extra] = {0: "unspecified", 1: "premultiplied", 2: "alpha"}
 # Lossless coding is repeated; whatever else the source had (JPEG, fax) becomes deflate.
 _LOSSLESS = {
@@ -44,7 +47,7 @@ def read_file(stream: BinaryIO, reading: Reading) -> Picture:
     with tifffile.TiffFile(stream) as file:  # pyright: ignore[reportArgumentType]
         pages, notes = _pages(file)
         _check(pages, reading)
-        frames = tuple(_frame(page, reading.indices) for page in pages)
+        frames = tuple(_frame(page, reading.indices, _window(pages, reading)) for page in pages)
         metadata = _metadata(pages[0], stream)
         first = pages[0]
         coding = {
@@ -86,7 +89,25 @@ def _bytes(page: TiffPage) -> int:
     return page.samplesperpixel * max(page.bitspersample // 8, 1)
 
 
-def _frame(page: TiffPage, indices: bool) -> Frame:
+def _window(pages: list[TiffPage], reading: Reading) -> Window | None:
+    """What of the only page is needed, where its coding allows less than all of it."""
+    page = pages[0]
+    kind = getattr(page.photometric, "name", "")
+    apart = (page.planarconfig == 2 and page.samplesperpixel > 1) or page.imagedepth != 1
+    odd = page.jpegheader is not None or (
+        page.is_subsampled and page.is_contiguous
+    )  # which tifffile has ways of its own for
+    if len(pages) > 1 or kind not in _WINDOWED or apart or odd or page.bitspersample < 8:
+        return None
+    return reading.needed((page.imagelength, page.imagewidth), _turn(page)).window
+
+
+def _turn(page: TiffPage) -> int:
+    turn = page.tags.valueof(274, 1)
+    return turn if turn in range(1, 9) else 1
+
+
+def _frame(page: TiffPage, indices: bool, window: Window | None) -> Frame:
     kind = getattr(page.photometric, "name", str(page.photometric))
     dtype = page.dtype
     if dtype is None or page.imagedepth != 1:
@@ -103,7 +124,7 @@ def _frame(page: TiffPage, indices: bool) -> Frame:
     extras = channels - COLOURS[mode]
     if extras not in (0, 1):
         raise CodecError(f"TIFF with {channels} samples a pixel ({kind}); stn takes one channel besides the colours")
-    pixels = _interleaved(page)
+    pixels = _interleaved(page) if window is None else _part(page, window)
     extra: Extra | None = None
     if extras:
         extra = _EXTRAS.get(int(page.extrasamples[0]) if page.extrasamples else 0, "unspecified")
@@ -123,9 +144,8 @@ def _frame(page: TiffPage, indices: bool) -> Frame:
         elif bits < 8:
             frame = Frame(pixels * np.uint8(255 // (2**bits - 1)), mode, extra)
         else:
-            frame = Frame(pixels, mode, extra)
-    turn = page.tags.valueof(274, 1)
-    return stand_up(frame, turn if turn in range(1, 9) else 1)
+            frame = Frame(pixels, mode, extra, window=window)
+    return stand_up(frame, _turn(page))
 
 
 def _table(page: TiffPage) -> np.ndarray:
@@ -148,6 +168,35 @@ def _interleaved(page: TiffPage) -> np.ndarray:
         pixels = np.moveaxis(pixels, 0, 2)
     pixels = pixels.reshape(*shape, page.samplesperpixel)
     return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
+
+
+def _part(page: TiffPage, window: Window) -> np.ndarray:
+    """(H, W, C), native byte order, of which the window counts: only the strips or tiles that it touches are read."""
+    assert page.dtype is not None
+    shape = (page.imagelength, page.imagewidth, page.samplesperpixel)
+    pixels = blank(shape, page.dtype.newbyteorder("="))
+    file = page.parent.filehandle
+    if page.is_contiguous and page.predictor == 1 and page.fillorder == 1:
+        row = shape[1] * shape[2] * page.dtype.itemsize
+        file.seek(page.dataoffsets[0] + window.top * row)
+        order = page.parent.byteorder + page.dtype.char
+        rows = file.read_array(order, (window.bottom - window.top) * shape[1] * shape[2])
+        pixels[window.top : window.bottom] = rows.reshape(-1, *shape[1:])
+        return pixels
+    down, across = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, shape[1])
+    wide = -(-shape[1] // across)
+    touched = [
+        row * wide + column
+        for row in range(window.top // down, (window.bottom - 1) // down + 1)
+        for column in range(window.left // across, (window.right - 1) // across + 1)
+    ]
+    tables = {"jpegtables": page.jpegtables} if page.compression in _JPEG else {}
+    places, sizes = ([of[index] for index in touched] for of in (page.dataoffsets, page.databytecounts))
+    for data, index in file.read_segments(places, sizes, indices=touched, sort=True, flat=True):
+        part, (_, _, y, x, _), _ = page.decode(data, index, _fullsize=False, **tables)
+        room = pixels[y : y + down, x : x + across]
+        room[:] = page.nodata if part is None else part[0, : room.shape[0], : room.shape[1]]
+    return pixels
 
 
 def _inverted(pixels: np.ndarray, bits: int) -> np.ndarray:
