@@ -1,6 +1,7 @@
 """What a family of transformations is: θ → sampling grid, and what is known of it in closed form."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from array_api_compat import device
@@ -12,7 +13,7 @@ from stn_cli.core.namespaces import array_namespace
 class Family(ABC):
     """A family T_θ of maps from output points to input points, both normalised (x, y) in [-1, 1].
 
-    A family is final: subclasses of subclasses do not occur. It is written once over the array-API standard; the numbers
+    A family is final. It is written once over the array-API standard; the numbers
     are the same in NumPy and in torch, where θ carries the gradient.
     """
 
@@ -71,30 +72,37 @@ class Family(ABC):
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.options().items())})"
 
 
+class Formula(Family):
+    """A family that is one formula for x' and one for y'."""
+
+    @abstractmethod
+    def formula(self, theta: Sequence[Array], x: Array, y: Array) -> tuple[Array, Array]:
+        """The input point (x', y') of the output point (x, y); `theta` has an array a parameter, all broadcast."""
+
+    def points(self, theta: Array, xy: Array) -> Array:
+        x, y = xy[..., 0], xy[..., 1]
+        return array_namespace(theta).stack(self.formula(parameters(theta, x.ndim), x, y), axis=-1)
+
+    def grid(self, theta: Array, out_size: Size, *, align_corners: bool = False) -> Array:
+        """G is a row of x and a column of y, so that a term in one of them is worked out once for all lines.
+
+        The two results lie each in one piece in memory, which is quicker to write and to read.
+        """
+        xp, like = array_namespace(theta), {"dtype": theta.dtype, "device": device(theta)}
+        x, y = (axis_points(xp, length, align_corners, **like) for length in reversed(out_size))
+        mapped = xp.broadcast_arrays(*self.formula(parameters(theta, 2), x[None, :], y[:, None]))
+        return xp.moveaxis(xp.stack(mapped, axis=1), 1, -1)
+
+
 def rows(theta: Array) -> Array:
     """θ as (N, size): a single (size,) becomes one row."""
     return theta if theta.ndim == 2 else theta[None, :]
 
 
-def column(theta: Array, index: int, x: Array) -> Array:
-    """Parameter `index` of every row, shaped (N, 1, …, 1) to broadcast against one coordinate `x` (…) of the points."""
-    xp = array_namespace(theta)
-    return xp.reshape(theta[:, index], (-1,) + (1,) * x.ndim)
-
-
-def grid_axes(theta: Array, out_size: Size, align_corners: bool) -> tuple[Array, Array]:
-    """G as a row of x (1, W') and a column of y (H', 1): a term in one of them is then worked out once for all lines."""
-    xp, like = array_namespace(theta), {"dtype": theta.dtype, "device": device(theta)}
-    height, width = out_size
-    return axis_points(xp, width, align_corners, **like)[None, :], axis_points(xp, height, align_corners, **like)[
-        :, None
-    ]
-
-
-def grid_of(x: Array, y: Array) -> Array:
-    """(N, H', W', 2) from two (N, H', W'), each left in one piece in memory, which is quicker to write and to read."""
-    xp = array_namespace(x)
-    return xp.moveaxis(xp.stack((x, y), axis=1), 1, -1)
+def parameters(theta: Array, ndim: int = 0) -> list[Array]:
+    """The parameters of θ, each (N, 1, …, 1) to broadcast against coordinates of `ndim` axes."""
+    xp, theta = array_namespace(theta), rows(theta)
+    return [xp.reshape(theta[:, index], (-1,) + (1,) * ndim) for index in range(theta.shape[1])]
 
 
 def stack_rows(xp: Any, entries: list[list[Array]]) -> Array:

@@ -1,11 +1,13 @@
 """Similarity: rotation, isotropic scale and translation."""
 
+from collections.abc import Sequence
+
 from stn_cli.core.coordinates import Array
-from stn_cli.core.families.base import Family, column, rows, stack_rows
+from stn_cli.core.families.base import Formula, parameters, stack_rows
 from stn_cli.core.namespaces import array_namespace
 
 
-class Similarity(Family):
+class Similarity(Formula):
     """T_θ(x, y) = (a·x - b·y + tx, b·x + a·y + ty), with a = s·cos φ and b = s·sin φ.
 
     ⎡ a  -b  tx ⎤
@@ -22,21 +24,17 @@ class Similarity(Family):
     def identity(self) -> tuple[float, ...]:
         return (1.0, 0.0, 0.0, 0.0)
 
-    def points(self, theta: Array, xy: Array) -> Array:
-        xp, theta = array_namespace(theta), rows(theta)
-        a, b, tx, ty = (column(theta, i, xy[..., 0]) for i in range(4))
-        x, y = xy[..., 0], xy[..., 1]
-        return xp.stack((a * x - b * y + tx, b * x + a * y + ty), axis=-1)
+    def formula(self, theta: Sequence[Array], x: Array, y: Array) -> tuple[Array, Array]:
+        a, b, tx, ty = theta
+        return a * x - b * y + tx, b * x + a * y + ty
 
     def matrix(self, theta: Array) -> Array:
-        xp, theta = array_namespace(theta), rows(theta)
-        a, b, tx, ty = (theta[:, i] for i in range(4))
+        xp, (a, b, tx, ty) = array_namespace(theta), parameters(theta)
         one, zero = xp.ones_like(a), xp.zeros_like(a)
         return stack_rows(xp, [[a, -b, tx], [b, a, ty], [zero, zero, one]])
 
     def inverse(self, theta: Array) -> Array:
-        xp, theta = array_namespace(theta), rows(theta)
-        a, b, tx, ty = (theta[:, i] for i in range(4))
+        xp, (a, b, tx, ty) = array_namespace(theta), parameters(theta)
         square = a * a + b * b
         a, b = a / square, -b / square
         return xp.stack((a, b, -(a * tx - b * ty), -(b * tx + a * ty)), axis=-1)

@@ -1,11 +1,13 @@
 """Translation: two numbers (seed 1, "Localisation Net")."""
 
+from collections.abc import Sequence
+
 from stn_cli.core.coordinates import Array
-from stn_cli.core.families.base import Family, column, rows, stack_rows
+from stn_cli.core.families.base import Formula, parameters, rows, stack_rows
 from stn_cli.core.namespaces import array_namespace
 
 
-class Translation(Family):
+class Translation(Formula):
     """T_θ(x, y) = (x + tx, y + ty), in normalised units: tx = 1 is half the input's width.
 
     ⎡ 1  0  tx ⎤
@@ -18,13 +20,12 @@ class Translation(Family):
     def identity(self) -> tuple[float, ...]:
         return (0.0, 0.0)
 
-    def points(self, theta: Array, xy: Array) -> Array:
-        xp, theta = array_namespace(theta), rows(theta)
-        return xp.stack((xy[..., 0] + column(theta, 0, xy[..., 0]), xy[..., 1] + column(theta, 1, xy[..., 1])), axis=-1)
+    def formula(self, theta: Sequence[Array], x: Array, y: Array) -> tuple[Array, Array]:
+        tx, ty = theta
+        return x + tx, y + ty
 
     def matrix(self, theta: Array) -> Array:
-        xp, theta = array_namespace(theta), rows(theta)
-        tx, ty = theta[:, 0], theta[:, 1]
+        xp, (tx, ty) = array_namespace(theta), parameters(theta)
         one, zero = xp.ones_like(tx), xp.zeros_like(tx)
         return stack_rows(xp, [[one, zero, tx], [zero, one, ty], [zero, zero, one]])
 
