@@ -5,6 +5,7 @@ and results are those of the whole picture.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil, floor, isfinite
 from typing import NamedTuple
 
@@ -42,6 +43,7 @@ class Need:
     window: Window | None = None
 
 
+@lru_cache(maxsize=256)
 def window(
     transformation: Transformation,
     in_size: Size,
@@ -53,7 +55,7 @@ def window(
     """The pixels that samples, averaged or not, may read; None where that is not known to be less than everything.
 
     Under a matrix without a horizon the output sees the convex hull of what its corners see. A constant outside, and the
-    border's repetition, need the nearest pixels of the image; a reflection may need any.
+    border's repetition, need the nearest pixels of the image; a reflection may need any. Remembered, as `reduction` is.
     """
     matrix = transformation.pixel_matrix(in_size, out_size, align_corners)
     if matrix is None:
