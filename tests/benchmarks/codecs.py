@@ -1,9 +1,10 @@
 """How fast files become pixels and pixels files, beside OpenCV and Pillow, one thread each.
 
-    python tests/benchmarks/codecs.py [--repeat 31] [--size 640x480]
+    python tests/benchmarks/codecs.py [--repeat 31] [--size 640x480] [--part]
 
 A photograph (scikit-image's astronaut) as a decoder delivers it, the same turned by 30° (what `stn warp` writes: smooth,
 with black corners), and a drawing of flat colours. Peers alternate; the table shows medians, the middle half, and bytes.
+`--part` instead: pictures of 4000×3000 of which `--zoom 4` shows the middle, whole and as far as that needs them.
 """
 
 import argparse
@@ -16,11 +17,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import skimage.data
+import tifffile
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from stn_cli.folders.codecs import Reading, jpeg, png
+from stn_cli.core.need import Need, window
+from stn_cli.core.transformation import Transformation
+from stn_cli.folders.codecs import Reading, decode, jpeg, png
 from stn_cli.folders.picture import Frame, Picture
 
 
@@ -72,12 +76,40 @@ def compare(title: str, peers: dict[str, Callable[[], object]], repeat: int) -> 
         print(f"  {name:<22}{middle:8.2f} ms  ({low:.2f}…{high:.2f}){size}   {mark}")
 
 
+def parts(repeat: int) -> None:
+    """Reading what `stn warp --zoom 4` needs of large files."""
+    photo = pictures(4000, 3000)["photograph"]
+    zoomed = Transformation.from_matrix(np.diag([0.25, 0.25, 1.0]))
+    reading = Reading(need=lambda size: Need(1, window(zoomed, size, (600, 800), "bilinear", "zeros")))
+    files = {"PNG": opencv(photo, ".png")}
+    for name, options in (
+        ("TIFF, plain", {}), ("TIFF, deflated strips", {"rowsperstrip": 64, "compression": "deflate", "predictor": True}),
+        ("TIFF, deflated tiles", {"tile": (256, 256), "compression": "deflate", "predictor": True}),
+        ("TIFF, JPEG tiles", {"tile": (256, 256), "compression": "jpeg"}),
+    ):  # fmt: skip
+        out = io.BytesIO()
+        tifffile.imwrite(out, photo, photometric="rgb", **options)
+        files[name] = out.getvalue()
+    for name, data in files.items():
+        coded = np.frombuffer(data, np.uint8)
+        peers: dict[str, Callable[[], object]] = {
+            "stn, what is needed": lambda data=data: decode(data, reading),
+            "stn, whole": lambda data=data: decode(data, Reading()),
+            "OpenCV": lambda coded=coded: cv2.imdecode(coded, cv2.IMREAD_COLOR),
+        }
+        compare(f"{name} read, 4000x3000, for a zoom by 4", peers, repeat)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeat", type=int, default=31)
     parser.add_argument("--size", default="640x480")
+    parser.add_argument("--part", action="store_true")
     options = parser.parse_args()
     cv2.setNumThreads(1)
+    if options.part:
+        parts(options.repeat)
+        return
     width, height = (int(v) for v in options.size.split("x"))
     reading = Reading()
     for name, a in pictures(width, height).items():

@@ -1,4 +1,4 @@
-"""The CPU kernels beside OpenCV's, one thread each: python -m tests.benchmarks.kernel [--runs 15] [--threads 1]
+"""The CPU kernels beside OpenCV's, one thread each: python -m tests.benchmarks.kernel [--runs 15] [--threads 1] [--others]
 
 Runs alternate; the table gives medians, the spread (quartiles) of the ratio, CPU seconds of both, and the largest difference
 of both from float64 over some rows. The third peer of `remap` is a user who computes the exact map in NumPy each time.
@@ -142,6 +142,14 @@ def others(runs, rng):
         ):  # fmt: skip
             ours = lambda image=image, made=made: ENGINE.warp(Work(image, made, quarter, Sampling()))  # noqa: E731
             row(np.dtype(kind).name, name, compare(runs, ours, theirs))
+        decoded = np.ascontiguousarray(image[:750, :1000])  # what is left of 4000×3000 decoded at 1/4
+        row(
+            np.dtype(kind).name, "1000×750 to 800×600", compare(
+                runs,
+                lambda decoded=decoded: ENGINE.warp(Work(decoded, upright, (600, 800), Sampling(antialias="on"))),
+                lambda decoded=decoded: cv2.resize(decoded, (800, 600), interpolation=cv2.INTER_AREA),
+            ),
+        )  # fmt: skip
     image, flags = rng.integers(0, 256, (*size, 3)).astype(np.uint8), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     for padding, mode in (("border", cv2.BORDER_REPLICATE), ("reflection", cv2.BORDER_REFLECT)):
         sampling = Sampling(padding=padding, antialias="off")
@@ -167,10 +175,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=15)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--others", action="store_true", help="only the other kernels, depths, paddings and reductions")
     options = parser.parse_args()
     cv2.setNumThreads(options.threads)
     pool = ThreadPoolExecutor(options.threads)
     print(f"numpy {np.__version__}, OpenCV {cv2.__version__}, {options.threads} thread(s), {options.runs} runs\n")
+    if options.others:
+        others(options.runs, np.random.default_rng(0))
+        return
     print("| | size | stn, ms | OpenCV, ms | ratio (quartiles) | CPU ms, both | off float64, both |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     rng = np.random.default_rng(0)
