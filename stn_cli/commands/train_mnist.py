@@ -265,6 +265,8 @@ def _runs(
                     on_step=show.step if peers.speaks else None, on_epoch=show.epoch,
                 )
             )  # fmt: skip
+        if not show.records:
+            console.print(f"  finished before: error {results[-1].test_error:.2f} %")
         if peers.speaks:
             report.write_results(folder, digits.name, results, _command())
 

@@ -26,7 +26,7 @@ class Progress:
         from rich.progress import Progress as Bar
 
         columns = (BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeRemainingColumn())
-        self.console, self.said = console, set()
+        self.console, self.said, self.records = console, set(), 0
         self.bar = Bar(*columns, console=console, transient=True)
         self.task = self.bar.add_task("", total=plan.steps)
 
@@ -41,6 +41,7 @@ class Progress:
         self.bar.update(self.task, completed=done, total=steps)
 
     def epoch(self, record: dict[str, Any]) -> None:
+        self.records += 1
         loss = f"loss {record['train_loss']:.4f}  " if "train_loss" in record else " " * 13
         line = f"  epoch {record['epoch']:3d}  {loss}error {100 * record['test_error']:5.2f} %"
         if vitals := record.get("vitals"):

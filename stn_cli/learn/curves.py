@@ -153,8 +153,8 @@ def _decades(values: list[float]) -> tuple[float, float]:
     """A range that holds the values, at least a factor of four wide, ending at 1, 2 or 5 times a power of ten."""
     low, high = max(min(values, default=1.0), 1e-3), max(max(values, default=10.0), 2e-3)
     ends = [m * 10.0**e for e in range(-4, 4) for m in (1, 2, 5)]
-    low = max(v for v in ends if v <= low * 0.98)
-    return low, max(min(v for v in ends if v >= high), low * 4)
+    top = min(v for v in ends if v >= high)
+    return max(v for v in ends if v <= min(low * 0.98, top / 4)), top
 
 
 def _log_ticks(low: float, high: float) -> list[float]:

@@ -34,6 +34,7 @@ def setting(data: str, results: Sequence[Result]) -> dict[str, Any]:
         "batch_size": sorted({plan.batch_size for plan in plans}),
         "optimizer": sorted({f"{plan.optimizer} lr {plan.lr:g}, localisation × {plan.loc_lr_scale:g}" for plan in plans}),
         "precision": sorted({plan.precision for plan in plans}),
+        "parameters": sorted({result.parameters for result in results}),
     }  # fmt: skip
 
 
@@ -43,10 +44,16 @@ def sentence(about: dict[str, Any]) -> str:
     def some(values: Sequence[Any]) -> str:
         return ", ".join(map(str, values))
 
+    def plural(word: str, one: bool) -> str:
+        return word if one else word + "s"
+
+    fewest, most = about["parameters"][0], about["parameters"][-1]
     return (
-        f"data set {about['data']}; {some(about['epochs'])} epochs ({some(about['iterations'])} iterations) of "
-        f"batch {some(about['batch_size'])}, {some(about['optimizer'])}, {some(about['precision'])}; {len(about['seeds'])} "
-        f"seed{'s' if len(about['seeds']) > 1 else ''}"
+        f"data set {about['data']}; {some(about['epochs'])} {plural('epoch', about['epochs'] == [1])} "
+        f"({some(about['iterations'])} {plural('iteration', about['iterations'] == [1])}) of "
+        f"batch {some(about['batch_size'])}, {some(about['optimizer'])}, {some(about['precision'])}; "
+        f"{fewest:,}{'' if fewest == most else f' to {most:,}'} parameters; "
+        f"{len(about['seeds'])} {plural('seed', len(about['seeds']) == 1)}"
     )
 
 

@@ -111,8 +111,8 @@ def compare(model: str, distortion: str, given: argparse.Namespace) -> None:
         walls, works = (sorted(column) for column in zip(*found, strict=True))
         middle, used = statistics.median(walls), statistics.median(works)
         print(
-            f"  {name:36} {middle:7.2f} s ({walls[0]:.2f} to {walls[-1]:.2f}) {middle / wall:5.2f} ×   "
-            f"cpu {used:7.2f} s {used / work:5.2f} ×",
+            f"  {name:36} {middle:7.3f} s ({walls[0]:.3f} to {walls[-1]:.3f}) {middle / wall:5.2f} ×   "
+            f"cpu {used:7.3f} s {used / work:5.2f} ×",
             flush=True,
         )
 

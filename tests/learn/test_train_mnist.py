@@ -65,7 +65,9 @@ def test_resume_takes_up_the_runs_that_are_missing(idx_folder, tmp_path):
     before = (out / "R-st-cnn-affine-seed1/state.safetensors").stat().st_mtime_ns
     with pytest.raises(OptionError, match="--resume"):
         run("--out", out, folder=idx_folder)
-    assert "CNN" in run("--out", out, "--resume", folder=idx_folder).output
+    resumed = run("--out", out, "--resume", folder=idx_folder).output
+    assert "CNN" in resumed
+    assert resumed.count("finished before: error") == 1
     assert (out / "R-st-cnn-affine-seed1/state.safetensors").stat().st_mtime_ns == before
     assert (out / "R-cnn-seed1/model.safetensors").exists()
 
