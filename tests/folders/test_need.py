@@ -9,7 +9,8 @@ import tifffile
 from PIL import Image
 
 from stn_cli.core.need import Need, Window
-from stn_cli.folders.codecs import Reading, base, decode
+from stn_cli.errors import FileError
+from stn_cli.folders.codecs import Reading, base, decode, read
 from stn_cli.folders.codecs.base import turned_window, unturned_window
 
 SIZE = (97, 131)
@@ -126,3 +127,11 @@ def test_windows_turn_as_pixels_do(turn):
     assert upright[top:bottom, left:right].all()
     assert upright.sum() == (bottom - top) * (right - left) == 21
     assert unturned_window(window, size, turn) == (1, 2, 4, 9)
+
+
+@pytest.mark.parametrize("name", ["png", "tiff strips", "tiff deflated"])
+def test_a_file_that_is_cut_off_is_refused_though_what_is_needed_is_there(name, tmp_path):
+    (tmp_path / "cut").write_bytes(FILES[name](1)[:-2000])
+    for reading in (Reading(), Reading(need=lambda size: Need(1, Window(0, 0, 9, 9)))):
+        with pytest.raises(FileError):
+            read(tmp_path / "cut", reading)

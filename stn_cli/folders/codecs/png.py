@@ -20,6 +20,7 @@ from stn_cli.folders.codecs.png_stored import stored
 from stn_cli.folders.picture import Frame, Metadata, Picture
 
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGBA = 0, 2, 3, 4, 6
+_PLAIN = (_GREY, _RGB, _RGBA)
 _CHANNELS = {_GREY: 1, _RGB: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGBA: 4}
 # Rows are filtered and deflated in bands of about this many bytes: they stay in the cache, whatever the size of the image.
 _BAND = 1 << 20
@@ -57,7 +58,13 @@ def _decode(data: bytes, header: Chunks, turn: int, reading: Reading) -> Frame:
 
         frame = pillow.decode_still(data, "PNG")
         return frame if reading.indices else frame.expanded()
-    if header.bits == 8 and header.colour in (_GREY, _RGB, _RGBA) and not header.interlaced and not header.transparency:
+    if (
+        header.ended
+        and header.bits == 8
+        and header.colour in _PLAIN
+        and not header.interlaced
+        and not header.transparency
+    ):
         window = reading.needed(header.size, turn).window
         if window is not None and window.bottom <= _WORTH * header.size[0]:
             return _beginning(data, header, window.bottom)

@@ -19,7 +19,7 @@ _MOST_CHUNKS = 1_000_000
 
 @dataclass
 class Chunks:
-    """What the chunks say. `size` is (height, width); `kept` are whole chunks to repeat."""
+    """What the chunks say. `size` is (height, width); `kept` are whole chunks to repeat; `ended`: the last one is there."""
 
     size: tuple[int, int] = (0, 0)
     bits: int = 0
@@ -27,6 +27,7 @@ class Chunks:
     frames: int = 1
     plays: int | None = None
     interlaced: bool = False
+    ended: bool = False
     pixels: list[memoryview] = field(default_factory=list)
     palette: bool = False
     transparency: bytes | None = None
@@ -50,7 +51,8 @@ def parse(data: bytes) -> Chunks:
             break
         (length,) = struct.unpack_from(">I", data, at)
         kind = data[at + 4 : at + 8]
-        if kind == b"IEND" or at + 12 + length > len(data):
+        found.ended = kind == b"IEND"
+        if found.ended or at + 12 + length > len(data):
             break
         if kind == b"IDAT":
             found.pixels.append(memoryview(data)[at : at + 12 + length])

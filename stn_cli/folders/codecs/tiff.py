@@ -94,11 +94,13 @@ def _window(pages: list[TiffPage], reading: Reading) -> Window | None:
     page = pages[0]
     kind = getattr(page.photometric, "name", "")
     apart = (page.planarconfig == 2 and page.samplesperpixel > 1) or page.imagedepth != 1
-    odd = page.jpegheader is not None or (
-        page.is_subsampled and page.is_contiguous
-    )  # which tifffile has ways of its own for
+    # tifffile has ways of its own for these
+    odd = page.jpegheader is not None or (page.is_subsampled and page.is_contiguous)
     if len(pages) > 1 or kind not in _WINDOWED or apart or odd or page.bitspersample < 8:
         return None
+    end = max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=False)), default=0)
+    if end > page.parent.filehandle.size or prod(page.chunked) != len(page.dataoffsets):
+        return None  # cut off, or a lie: read whole, it is told
     return reading.needed((page.imagelength, page.imagewidth), _turn(page)).window
 
 
