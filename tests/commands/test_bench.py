@@ -68,12 +68,12 @@ def test_what_the_first_picture_of_a_kind_waits_for_is_not_measured(stn, picture
 
     warp, kinds = CpuEngine.warp, set()
 
-    def compiles(self, image, *arguments, **named):
-        kind = image.shape[2]
+    def compiles(self, work, *arguments, **named):
+        kind = work.image.shape[2]
         if kind not in kinds:
             kinds.add(kind)
             time.sleep(0.5)
-        return warp(self, image, *arguments, **named)
+        return warp(self, work, *arguments, **named)
 
     Image.new("L", (64, 48), 200).save(pictures / "z.png")
     stn("warp", pictures / "a.png", pictures / "z.png", "--rotate", "30", "--out", pictures.parent / "compiled")
