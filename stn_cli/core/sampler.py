@@ -50,7 +50,7 @@ def sample(
 
 def _antialiased(U: Tensor, grid: Tensor, how: Sampling) -> Tensor:
     V = _point(U, grid, how)
-    if how.antialias == "off" or how.kernel == "nearest":
+    if how.antialias == "off" or how.kernel == "nearest" or not V.numel():
         return V
     size = (U.shape[-2], U.shape[-1])
     centres = pixels(grid, size, how.align_corners)

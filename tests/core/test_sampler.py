@@ -196,6 +196,11 @@ def test_one_grid_serves_all_images_and_otherwise_each_has_its_own():
         sample(U, grids[:2])
 
 
+@pytest.mark.parametrize("antialias", ["off", "auto"])
+def test_no_images_give_no_images(antialias):
+    assert sample(torch.zeros(0, 2, 5, 6), torch.zeros(0, 3, 4, 2), antialias=antialias).shape == (0, 2, 3, 4)
+
+
 def test_a_sampling_is_a_value():
     how = Sampling(padding="fill", fill=[1, 2.5])
     assert how.fill == how.constant(2) == (1.0, 2.5)
