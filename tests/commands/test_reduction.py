@@ -7,7 +7,7 @@ from PIL import Image
 
 from stn_cli.core import words
 from stn_cli.core.families import make
-from stn_cli.core.reduction import reduction
+from stn_cli.core.reduction import least_singular_value, reduction
 from stn_cli.core.transformation import Transformation
 
 SIDE = 960
@@ -43,3 +43,22 @@ def test_a_reduction_needs_room_everywhere(turn):
     beyond = Transformation(make("projective"), np.array([1, 0, 0, 0, 1, 0, 0, 1.5]))
     assert reduction(beyond, (800, 800), (10, 10)) == 1
     assert reduction(Transformation(make("tps"), np.array(make("tps").identity())), (800, 800), (10, 10)) == 1
+
+
+@pytest.mark.parametrize(
+    "tilt", [(0.3, 0), (-0.3, 0), (0, 0.3), (0, -0.3), (0.2, 0.2), (-0.2, 0.2), (0.2, -0.2), (-0.2, -0.2)]
+)
+def test_the_least_shrinking_is_found_at_whichever_corner_it_is(tilt):
+    """Against the singular values of difference quotients at every pixel of the output."""
+    made = Transformation(make("projective"), np.array([1.1, 0.1, 0, -0.2, 0.9, 0.1, *tilt]))
+    matrix = made.pixel_matrix((400, 600), (30, 50))
+    v, u = np.mgrid[0:30, 0:50].astype(float)
+
+    def place(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        p = np.stack([u, v, np.ones_like(u)], -1) @ matrix.T
+        return p[..., :2] / p[..., 2:]
+
+    e = 1e-4
+    columns = [place(u + e, v) - place(u - e, v), place(u, v + e) - place(u, v - e)]
+    expected = np.linalg.svd(np.stack(columns, -1) / (2 * e), compute_uv=False)[..., 1].min()
+    assert least_singular_value(matrix, (30, 50)) == pytest.approx(expected, rel=1e-6)

@@ -150,3 +150,14 @@ def test_families_without_a_matrix_have_no_convention():
     with pytest.raises(OptionError, match="no matrix"):
         to_convention("opencv", bent, IN, OUT)
     assert calls(bent, IN, OUT, Sampling()) == {}
+
+
+@pytest.mark.parametrize("name", CONVENTIONS)
+@pytest.mark.parametrize("scale", [1e-6, -3.0, 1e6])
+def test_nine_numbers_mean_the_same_at_any_scale(name, scale):
+    if name in ("pillow", "imagemagick"):  # eight numbers, and a ninth of one
+        numbers = np.append(to_convention(name, PROJECTIVE, IN, OUT), 1.0)
+    else:
+        numbers = to_convention(name, PROJECTIVE, IN, OUT)
+    back = from_convention(name, numbers * scale, IN, OUT)
+    np.testing.assert_allclose(back.theta, PROJECTIVE.theta, atol=1e-9, rtol=1e-9)

@@ -46,7 +46,7 @@ def test_a_quadrilateral_is_taken_where_opencv_calls_it_convex(quad, as_floats):
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e4])
 @pytest.mark.parametrize("at", [0.0, 1e4])
 def test_a_rectangle_is_projective_too_wherever_it_lies_and_however_large_it_is(scale, at):
-    quad = np.array([(0, 0), (3, 0), (3, 2), (0, 2)]) * scale + at
+    quad = np.array([(0, 0), (3, 0), (3, 2), (0, 2)]) * scale + [at, 0]
     made = fit.corners(quad, SIZE)
     assert made.family.name == "projective"
     np.testing.assert_allclose(

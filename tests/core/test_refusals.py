@@ -7,7 +7,7 @@ import pytest
 
 from stn_cli.core import fit, words
 from stn_cli.core.conventions import CONVENTIONS, from_convention, to_convention
-from stn_cli.core.families import FAMILIES, Affine, PiecewiseAffine, ThinPlateSpline, family_for, make
+from stn_cli.core.families import FAMILIES, Affine, Flow, PiecewiseAffine, ThinPlateSpline, family_for, make
 from stn_cli.core.sampling import ANTIALIAS, KERNELS, PADDINGS, Sampling
 from stn_cli.core.transformation import Transformation
 from stn_cli.errors import OptionError, StnError
@@ -84,6 +84,11 @@ REFUSED: list[tuple[Callable[[], object], str, str, tuple[str, ...]]] = [
         lambda: Transformation.from_numbers([1, 0, 0, 0, 1, 0, 0.5, 0, 0]),
         "--theta", "1 0 0 0 1 0 0.5 0 0", ("last number of a projective θ", "zero"),
     ),
+    (
+        lambda: Transformation.from_numbers([1e300, 0, 0, 0, 1, 0, 0, 0, 1e-10]),
+        "--theta", "inf 0 0 0 1e+10 0 0 0", ("must be finite",),
+    ),
+    (lambda: Transformation(Flow((1, 5)), [np.nan] * 10), "--theta", " ".join(["nan"] * 9) + " …", ("must be finite",)),
     (lambda: family_for(5), "--theta", "5 numbers", COUNTS),
     (lambda: family_for(7, "tps"), "--theta", "7 numbers", ("tps takes 2n²", "8, 18, 32")),
     (lambda: family_for(6, "projective"), "--theta", "6 numbers", ("projective takes 8: h11, h12,",)),

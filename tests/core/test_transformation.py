@@ -124,6 +124,8 @@ def test_numbers_find_their_family_or_fill_the_one_named():
 
 def test_how_far_a_matrix_moves_says_nothing_of_its_horizon():
     """Only where the last row is all but zero at the centre does the horizon pass there."""
+    small = Transformation.from_numbers(np.eye(3).reshape(-1) * 1e-9)
+    np.testing.assert_allclose(small.theta, Projective().identity(), rtol=1e-15)
     far = [1, 0, 1e14, 0, 1, 0, 0, 0, 1]
     assert Transformation.from_numbers(far).theta.tolist() == far[:8]
     assert Transformation.from_numbers([1, 0, 0, 0, 1, 0, 1e9, 0, 1]).family == Projective()
