@@ -55,6 +55,8 @@ def test_rounding_takes_no_tap_more():
     for reduction in (2, 3, 4, 5):
         x, y = np.array([reduction + 1e-7, 0]), np.array([0, 1.0])
         assert [int(n) for n in antialias.taps(x, y, "auto")] == [reduction, 1]
+    little = np.array([1.2, 0]), np.array([0, 1.0])  # above 1, below 1.5
+    assert [[int(n) for n in antialias.taps(*little, how)] for how in ("auto", "on")] == [[1, 1], [2, 1]]
     one_to_one = np.array([1 + 1e-7, 0]), np.array([0, 1 + 1e-7])
     assert [int(n) for n in antialias.taps(*one_to_one, "on")] == [1, 1]
 

@@ -42,7 +42,7 @@ REFUSED: list[tuple[Callable[[], object], str, str, tuple[str, ...]]] = [
     *verb("translate", "5,x", "x,y in pixels or per cent", "40,0 or 10%,-5%"),
     *verb("flip", "x", "h (left and right", "v (top and bottom"),
     (lambda: words.step("turn", "30"), "--turn", "turn", words.ORDER),
-    (lambda: words.steps("turn 30"), "--do", "turn 30", words.ORDER),
+    (lambda: words.steps("turn 30"), "--do", "turn 30", (", ".join(words.ORDER),)),
     (lambda: words.steps(" ;"), "--do", "' ;'", ('"rotate 30; zoom 1.5; translate 40px,0"',)),
     (lambda: words.point("--about", "1"), "--about", "1", ("x,y in pixels or per cent",)),
     (lambda: words.numbers("--theta", "1 x", "finite numbers"), "--theta", "1 x", ("finite numbers",)),
