@@ -234,6 +234,10 @@ OPTIONS = [
     Case("animate grid in/a.png", ("--out", ".gif")),
     Case("gradcheck --family spline", ("--family", "spline", "affine")),
     Case("gradcheck --size 0x4", ("--size", "0x4", "WxH")),
+    Case("gradcheck --size 30000x30000", ("--size", "30000x30000", "at most 65,536 pixels")),
+    Case(
+        "gradcheck --module os:getcwd --input 4096,4,4096,4096 --theta-size 6", ("--input", "at most 1,000,000 numbers")
+    ),
     Case("gradcheck --module nothere:f --input 1,1,4,4 --theta-size 6", ("--module", "nothere:f")),
     Case("gradcheck --module os --input 1,1,4,4 --theta-size 6", ("--module", "os", "CALLABLE")),
     Case("gradcheck --module os:getcwd", ("--input",)),

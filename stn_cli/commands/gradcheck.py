@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import typer
 
 from stn_cli.commands.gradcheck_options import LONGEST, How, Own, Reports, What, Where
 from stn_cli.commands.groups import with_groups
+from stn_cli.commands.options import bounded
 from stn_cli.commands.options import size as parse_size
 from stn_cli.errors import MissingError, OptionError
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from stn_cli.core.gradients.problem import Problem, Result
     from stn_cli.core.gradients.setup import Setup
 
+MOST_PIXELS = 256 * 256  # of U: each difference takes two evaluations, and there are hundreds for a stage
+MOST_NUMBERS = 1_000_000  # of the input of a user's own code
 LARGE = 2048  # numbers in U or V beyond which fewer elements are compared one by one
 
 
@@ -131,7 +135,9 @@ def _setup(what: What, where: Where, how: How) -> "Setup":
         setup = replace(setup, kernels=(what.kernel,), whole_kernels=(what.kernel,))
     if what.padding is not None:
         setup = replace(setup, paddings=(what.padding,), whole_paddings=(what.padding,))
-    size = parse_size("--size", where.size) if where.size is not None else None
+    size = (
+        bounded("--size", parse_size("--size", where.size), MOST_PIXELS, limit="") if where.size is not None else None
+    )
     if where.image is not None:
         image = _image(where.image, size)
         size = (image.shape[2], image.shape[3])
@@ -198,8 +204,6 @@ def _outside(own: Own, where: Where, how: How) -> "Outside":
 def _own_theta(text: str | None, shape: tuple[int, ...] | None) -> "Tensor | None":
     if text is None:
         return None
-    from math import prod
-
     import torch
 
     from stn_cli.core.words import numbers
@@ -246,7 +250,10 @@ def _shape(option: str, text: str, lengths: tuple[int, ...]) -> tuple[int, ...]:
     counts = " or ".join(map(str, lengths))
     if len(parts) not in lengths or not all(p.strip().isdecimal() and 1 <= int(p) <= 4096 for p in parts):
         raise OptionError(option, text, f"{counts} whole numbers from 1 to 4096 with commas between them")
-    return tuple(int(p) for p in parts)
+    shape = tuple(int(p) for p in parts)
+    if prod(shape) > MOST_NUMBERS:
+        raise OptionError(option, text, f"at most {MOST_NUMBERS:,} numbers in all")
+    return shape
 
 
 def _settings(subject: str, where: Where, how: How) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def from_convention(
             matrix = matrix / matrix[2, 2]
             matrix[2] = (0.0, 0.0, 1.0)
     if not np.isfinite(matrix).all():
-        raise OptionError("--matrix", text, "numbers as large as these overflow")
+        raise OptionError("--matrix", text, "numbers as large as these overflow, and the last of nine must not be zero")
     return Transformation.from_matrix(matrix)
 
 

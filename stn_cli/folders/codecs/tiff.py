@@ -49,6 +49,8 @@ def read_file(stream: BinaryIO, reading: Reading) -> Picture:
         _check(pages, reading)
         frames = tuple(_frame(page, reading.indices, _window(pages, reading)) for page in pages)
         metadata = _metadata(pages[0], stream)
+        if metadata.exif is None and 34665 in pages[0].tags:
+            notes += ("its EXIF block is broken and was left behind",)
         first = pages[0]
         coding = {
             "compression": _LOSSLESS.get(int(first.compression), "adobe_deflate"),

@@ -35,7 +35,8 @@ def _directory(file: BinaryIO, offset: int | None) -> dict[int, Any]:
     """The tags of the directory at `offset`, or of the first one."""
     file.seek(0)
     head = file.read(16)
-    found = ImageFileDirectory_v2(head if 43 in head[2:4] else head[:8])
+    # Pillow knows BigTIFF by the third byte, which is right for little-endian files only: they all get that header.
+    found = ImageFileDirectory_v2(b"II+\0" + head[4:] if 43 in head[2:4] else head[:8], prefix=head[:2])
     file.seek(found.next if offset is None else offset)
     found.load(file)
     return dict(found)
