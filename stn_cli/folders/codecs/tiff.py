@@ -48,9 +48,10 @@ def read_file(stream: BinaryIO, reading: Reading) -> Picture:
         pages, notes = _pages(file)
         _check(pages, reading)
         frames = tuple(_frame(page, reading.indices, _window(pages, reading)) for page in pages)
-        metadata = _metadata(pages[0], stream)
-        if metadata.exif is None and 34665 in pages[0].tags:
-            notes += ("its EXIF block is broken and was left behind",)
+        exif, broken = tiff_exif.block(stream)
+        metadata = _metadata(pages[0], exif)
+        if broken:
+            notes += ("a part of its EXIF is broken and was left behind",)
         first = pages[0]
         coding = {
             "compression": _LOSSLESS.get(int(first.compression), "adobe_deflate"),
@@ -211,12 +212,12 @@ def _inverted(pixels: np.ndarray, bits: int) -> np.ndarray:
     return pixels.dtype.type(2**bits - 1) - pixels
 
 
-def _metadata(page: TiffPage, stream: BinaryIO) -> Metadata:
+def _metadata(page: TiffPage, exif: bytes | None) -> Metadata:
     value = page.tags.valueof
     icc, xmp = value(34675), value(700)
     return Metadata(
         bytes(icc) if icc else None,
-        tiff_exif.block(stream),
+        exif,
         upright_xmp(bytes(xmp)) if xmp else None,
         _dpi(value(282), value(283), value(296, 2)),
     )

@@ -14,8 +14,9 @@ _WORDS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298, 0x9C9B, 0x9C9C
 _HEAD = {"<": b"II*\0\0\0\0\0", ">": b"MM\0*\0\0\0\0"}
 
 
-def block(file: BinaryIO) -> bytes | None:
-    """The EXIF of a TIFF file as a block that other formats carry; None where there is none or it is broken."""
+def block(file: BinaryIO) -> tuple[bytes | None, bool]:
+    """The EXIF of a TIFF file as a block that other formats carry, None where there is none; and whether any of it is broken."""
+    broken = False
     try:
         first = _directory(file, None)
         kept = Image.Exif()
@@ -24,11 +25,13 @@ def block(file: BinaryIO) -> bytes | None:
                 kept[tag] = first[tag]
         for tag in (_EXIF, _GPS):
             if isinstance(first.get(tag), int):
-                kept.get_ifd(tag).update(_directory(file, first[tag]))
+                inner = _directory(file, first[tag])
+                broken |= not inner
+                kept.get_ifd(tag).update(inner)
         packed = kept.tobytes().removeprefix(b"Exif\0\0")
     except Exception:  # hostile bytes in a foreign parser: without EXIF the picture is still whole
-        return None
-    return packed if 14 < len(packed) <= MAX_METADATA else None
+        return None, True
+    return (packed, broken) if 14 < len(packed) <= MAX_METADATA else (None, broken)
 
 
 def _directory(file: BinaryIO, offset: int | None) -> dict[int, Any]:
