@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from math import copysign, radians, tan
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from stn_cli.core import fit, words
-from stn_cli.core.coordinates import target_grid
+from stn_cli.core.coordinates import pixels, target_grid
 from stn_cli.core.describe import MOST_POINTS, Description, describe
 from stn_cli.core.families import Affine, Projective, Translation, make
 from stn_cli.core.transformation import Transformation
@@ -119,6 +120,20 @@ def test_a_fold_is_found_where_the_map_was_folded(axis, after, align_corners):
     assert found.rotation is found.scales is found.shear is None
     assert "content bent (flow)" in found.sentence()
     assert "the map folds over 2" in found.sentence()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_fold_across_rows_and_columns_is_opencvs_oriented_area(turned):
+    size = (12, 17)
+    grid = target_grid(np, size, dtype=np.float64)
+    x, y = grid[..., 1 if turned else 0], grid[..., 0 if turned else 1]
+    bent = np.stack([x + 0.7 * y**2, y * (x + 0.5)], -1)
+    place = pixels(bent, size)
+    cells = [(place[i, j], place[i, j + 1], place[i + 1, j]) for i in range(11) for j in range(16)]
+    areas = np.array([cv2.contourArea(np.array(cell, dtype=np.float32), oriented=True) for cell in cells])
+    assert np.abs(areas).min() > 1e-4
+    found = describe(fit.flow(bent), size, size)
+    assert found.folded == pytest.approx((np.sign(areas) != np.sign(found.determinant)).mean(), abs=1e-12)
 
 
 @given(st.floats(-2, 2), st.floats(-2, 2))
