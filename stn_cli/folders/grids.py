@@ -5,6 +5,7 @@ centres, and become a sampling grid only beside the size of an input.
 """
 
 import struct
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,9 +81,11 @@ def read(path: Path) -> GridFile:
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Whatever a damaged file makes the parsers raise, as one `FileError`."""
+    """Whatever a damaged file makes the parsers raise, as one `FileError`; what they warn of is refused or harmless."""
     try:
-        yield
+        with np.errstate(invalid="ignore", over="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     except FileError:
         raise
     except OSError as error:

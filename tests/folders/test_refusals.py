@@ -356,8 +356,11 @@ NO_GRIDS = {
     "a.csv": (b"row,col,x\n0,0,1\n", "y missing"),
     "b.csv": (b"row,col,x,y\n0,0.5,0,0\n", "whole numbers from 0"),
     "c.csv": (b"row,col,x,y\n0,0,0,0\n0,2,0,0\n", "exactly once"),
+    "d.csv": (b"row,col,x,y", "whole numbers from 0"),
+    "e.csv": (b"row,col,x,y\nnan,0,0,0\n", "whole numbers from 0"),
     "a.flo": (struct.pack("<fii", 1.0, 1, 1) + bytes(8), "Middlebury"),
     "b.flo": (struct.pack("<fii", 202021.25, 3, 1) + bytes(8), "3×1, which is not 8 bytes"),
+    "signalling.flo": (struct.pack("<fiiIf", 202021.25, 1, 1, 0xFF900000, 0.5), "row 0, column 0 is not finite"),
     "none.npy": (None, "No such file"),
 }
 
