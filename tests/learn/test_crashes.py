@@ -94,7 +94,7 @@ def told(folder: Path) -> list[dict[str, Any]]:
     return [{key: value for key, value in line.items() if "seconds" not in key} for line in lines]
 
 
-@pytest.mark.parametrize(("epochs", "moments"), [(10, 3), pytest.param(300, 60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("epochs", "moments"), [(10, 3), pytest.param(100, 60, marks=pytest.mark.slow)])
 def test_a_killed_training_is_resumed_to_the_same_bytes(tmp_path: Path, epochs: int, moments: int) -> None:
     undisturbed, broken = tmp_path / "undisturbed", tmp_path / "broken"
     train(undisturbed, epochs, FORKS.Event())

@@ -163,7 +163,7 @@ def test_any_moment(idx_folder: Path, tmp_path: Path) -> None:
         ["grid", "--theta", "1 0 0 0 1 0", "--size", "600x600", "--out", tmp_path / "grid.csv"],
         ["animate", "reverse", "--out", tmp_path / "film.gif"],
         ["train-mnist", "--data", "mnist", "--data-dir", idx_folder, "--epochs", "4", "--out", tmp_path / "runs", "--resume"],
-        ["theta", "show", "--rotate", "30", "--size", "640x480"],
+        ["theta", "describe", "--rotate", "30", "--size", "640x480"],
     ]  # fmt: skip
     rng, said = random.Random(2), 0
     for number in range(60):
@@ -172,10 +172,13 @@ def test_any_moment(idx_folder: Path, tmp_path: Path) -> None:
         assert child.stdout is not None
         assert child.stdout.readline() == "begun\n"
         time.sleep(0.1 + rng.uniform(0, 4))
-        if child.poll() is None:
-            interrupt(child, signal.SIGINT if number % 2 else signal.SIGTERM)
+        child.send_signal(signal.SIGINT if number % 2 else signal.SIGTERM)
+        output, errors = child.communicate(timeout=30)
+        if child.returncode != 0:  # else it had just ended
+            assert child.returncode == 130, (output, errors)
+            assert errors.splitlines()[-1].startswith("stn: interrupted")
             said += 1
-        child.communicate()
+        assert "Traceback" not in errors
         assert not list(tmp_path.glob("*.stn-*"))
         for path in tmp_path.glob("*.*"):
             path.unlink()
