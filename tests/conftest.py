@@ -1,6 +1,7 @@
 """Shapes written in the types of `core` are checked while the tests run."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,10 @@ install_import_hook([f"stn_cli.core.{name}" for name in SHAPED], "beartype.beart
 # Processes that tests start find the same stn_cli, beside the tests or installed from a wheel.
 _HOME = str(Path(stn_cli.__file__).parents[1])
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_HOME, os.environ.get("PYTHONPATH")]))
+
+# A shell starts what it puts in the background deaf to Ctrl-C, and processes that tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("fast", max_examples=30, deadline=None, derandomize=True)
 settings.register_profile("thorough", max_examples=1000, deadline=None)

@@ -126,9 +126,8 @@ def warp(
     Everything is read, warped and written one image a thread; outputs appear whole or not at all; nothing is overwritten
     unasked. The output folder gets a manifest.jsonl that replays the run: stn warp INPUT --theta-file OUT/manifest.jsonl.
     """
-    environ.setdefault(
-        "OPENBLAS_NUM_THREADS", "1"
-    )  # starting NumPy's threads takes longer than all that they could do here
+    # starting NumPy's threads takes longer than all that they could do here
+    environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from stn_cli.commands.warping import How, Warper
     from stn_cli.folders.codecs import MAX_PIXELS
     from stn_cli.folders.pipeline import TIMEOUT, Interrupted, cpus, run

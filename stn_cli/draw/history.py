@@ -34,9 +34,8 @@ def read_history(folder: Path) -> History:
     """Read a run's folder. Raises `FileError` for what is none, or the run of a net without a transformer."""
     path = folder / METRICS
     try:
-        whole, _, _ = path.read_text(encoding="utf-8").rpartition(
-            "\n"
-        )  # a run that goes on, or was killed, may be in a line
+        # a run that goes on, or was killed, may be in the middle of a line
+        whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
         lines = [json.loads(line) for line in whole.splitlines() if line.strip()]
         head, records = lines[0], lines[1:]
         design, images = head["plan"]["design"], _images(folder / head["watched"]["images"])

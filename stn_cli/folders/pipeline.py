@@ -279,6 +279,7 @@ class _Crew:
         self.outcomes[job] = _WRITTEN if outcome.written and not outcome.notes else outcome
         self._delivered.append((job, outcome))
         if outcome.fatal is not None or outcome.full:
+            self._stopping.set()
             self._wake.set()
 
     def _work(self) -> None:

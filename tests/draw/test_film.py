@@ -179,7 +179,7 @@ def run(tmp_path):
     lines = [head] + [
         {"type": "epoch", "epoch": k, "test_error": 0.9 / (k + 1), "theta": theta[k].tolist()} for k in range(4)
     ]
-    (tmp_path / "metrics.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return tmp_path, images, theta
 
 
@@ -199,7 +199,7 @@ def test_training_shows_the_recorded_theta(run):
     [
         lambda folder: (folder / "metrics.jsonl").unlink(),
         lambda folder: (folder / "metrics.jsonl").write_text(""),
-        lambda folder: (folder / "metrics.jsonl").write_text("{}\n{}"),
+        lambda folder: (folder / "metrics.jsonl").write_text("{}\n{}\n"),
         lambda folder: (folder / "metrics.jsonl").write_text("\x00 nonsense"),
         lambda folder: (folder / "watched.png").write_bytes(b"no picture"),
         lambda folder: (folder / "watched.png").unlink(),
