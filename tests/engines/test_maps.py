@@ -47,7 +47,7 @@ def test_every_family_within_one_level(name, options):
 @pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize("size", [(331, 517), (1000, 1200)])
 def test_a_table_keeps_its_bound(name, align_corners, size):
-    for seed in range(2):
+    for seed in range(1 if size[0] > 500 else 2):
         map_ = moved(name, 0.05, seed, shape=(4, 5))
         lattice = lattice_for(map_, (400, 300), size, align_corners)
         assert (lattice is None) == (name == "piecewise-affine")
