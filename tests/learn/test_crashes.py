@@ -100,7 +100,7 @@ def test_a_killed_training_is_resumed_to_the_same_bytes(tmp_path: Path, epochs: 
     train(undisturbed, epochs, FORKS.Event())
     killed, during = killed_until_done(train, broken, epochs, most=0.2, moments=moments, check=lambda: whole(broken))
     print(f"{killed} trainings killed, {during} of them while a file was written; nothing torn")
-    assert killed >= min(moments, 3)
+    assert killed > moments // 10
     names = ["metrics.jsonl", "model.safetensors", "state.safetensors", "watched.png"]
     assert sorted(path.name for path in broken.iterdir()) == names
     for name in names[1:]:
@@ -132,7 +132,7 @@ def test_a_killed_download_is_resumed_and_right(tmp_path: Path, images: int, mom
         )
         resumed = sum(asked is not None for _, asked in server["asked"])
     print(f"{killed} downloads killed, {during} of them within a file, {resumed} resumed")
-    assert killed >= min(moments, 3)
+    assert killed > moments // 10
     assert resumed > 0
     assert sorted(path.name for path in folder.iterdir()) == sorted(name + ".gz" for name in contents)
     assert data.load("mnist", folder, sources=sources("http://nobody.invalid/", contents))[0].name == "mnist"
