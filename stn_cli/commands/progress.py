@@ -35,7 +35,7 @@ def _plain(what: str, unit: str) -> Advance:
         nonlocal last, started, already
         now = time.monotonic()
         if done <= 1:  # the first may have to compile a kernel, and says nothing of the others
-            started, already = now, done
+            started, last, already = now, now, done
         elif now - last >= SECONDS_BETWEEN_LINES and done < total:
             last = now
             rate = (done - already) / (now - started)
