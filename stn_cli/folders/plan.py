@@ -21,6 +21,11 @@ _WRITTEN = ".png, .jpg, .webp or .tif"
 # What people end files with, "photo.bmp" and "a.jp2"; folders are called "run.2" and "v1.5".
 _FILE_SUFFIX = re.compile(r"[^.]\.[a-zA-Z]{2}[a-zA-Z0-9]{0,3}$")
 
+WINDOWS = os.name == "nt"
+_NOT_ON_WINDOWS = re.compile(
+    r'[<>:"|?*\\\x00-\x1f]|[. ]$|^(con|prn|aux|nul|com[1-9¹²³]|lpt[1-9¹²³]) *(\.|$)', re.IGNORECASE
+)
+
 
 @dataclass(frozen=True)
 class Job:
@@ -108,6 +113,7 @@ def make_plan(
         raise OptionError(
             "INPUT", where, f"holds no image{_counted(found.ignored)}; known are {', '.join(sorted(SUFFIXES))}"
         )
+    _check_names(jobs, folder)
     _check_collisions(jobs, folder, case_sensitive)
     present = _present(jobs, folder, single)
     _check_inputs_untouched(jobs, present)
@@ -151,6 +157,18 @@ def _writable(out: Place, format: str) -> None:  # noqa: A002
 
 def _job(found: Found, folder: Place, output: str) -> Job:
     return Job(found.path, found.name, folder / output, output)
+
+
+def _check_names(jobs: Iterable[Job], folder: Place) -> None:
+    """From a URL may come names that Windows takes for devices, streams or folders, or would change."""
+    if not WINDOWS or isinstance(folder, Remote):
+        return
+    for job in jobs:
+        for part in PurePosixPath(job.output).parts:
+            if _NOT_ON_WINDOWS.search(part):
+                raise OptionError(
+                    "--out", job.target, f"{part!r} is no name for a file on Windows; rename {job.source}"
+                )
 
 
 def _check_collisions(jobs: Iterable[Job], folder: Place, case_sensitive: bool | None) -> None:

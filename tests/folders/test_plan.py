@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stn_cli.errors import OptionError
+from stn_cli.folders import plan as planning
 from stn_cli.folders.plan import is_case_sensitive, make_plan, output_name
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="symbolic links need rights there")
@@ -194,3 +195,23 @@ def test_strange_names_survive(tmp_path: Path) -> None:
     (tmp_path / "in" / os.fsdecode(b"\xff\xfe.png")).write_bytes(b"x")
     plan = make_plan([tmp_path / "in"], tmp_path / "out")
     assert sorted(job.name for job in plan.jobs) == sorted([*strange, os.fsdecode(b"\xff\xfe.png")])
+
+
+# Microsoft, "Naming Files, Paths, and Namespaces"
+@POSIX
+@pytest.mark.parametrize(
+    "name", ["CON.png", "nul.tar.png", "sub/com1.png", "lpt¹.png", "a:b.png", "a?.png", "b\\c.png", "sub./a.png"]
+)
+def test_names_that_windows_keeps_for_itself(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path / "in" / name)
+    make_plan([tmp_path / "in"], tmp_path / "out")
+    monkeypatch.setattr(planning, "WINDOWS", True)
+    with pytest.raises(OptionError, match="no name for a file on Windows"):
+        make_plan([tmp_path / "in"], tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["console.png", "com10.png", "a.con.png", ".aux_.png", "ünï (1).png"])
+def test_names_that_windows_takes(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path / "in" / name)
+    monkeypatch.setattr(planning, "WINDOWS", True)
+    assert make_plan([tmp_path / "in" / name], tmp_path / "out").jobs[0].output == name
