@@ -16,11 +16,8 @@ from stn_cli.core.coordinates import Size
 from stn_cli.core.sampling import Kernel, Padding
 from stn_cli.core.transformation import Transformation
 
-REACH: dict[Kernel, int] = {
-    "nearest": 1,
-    "bilinear": 1,
-    "bicubic": 2,
-}  # pixels that a sample sees on each side, or fewer
+# pixels that a sample sees on each side, or fewer
+REACH: dict[Kernel, int] = {"nearest": 1, "bilinear": 1, "bicubic": 2}
 _SPARE = 2  # pixels: more than any rounding
 _FARTHEST = 1e9
 

@@ -9,10 +9,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 _words: list[Callable[[], str]] = []
@@ -23,13 +24,8 @@ unfinished: set[Path] = set()
 @contextmanager
 def leaving() -> Iterator[None]:
     """Ctrl-C and SIGTERM end the process with exit code 130 and one line; for the program, not for tests or libraries."""
-    # What was ignored when we were started (nohup, a job in the background) stays ignored.
-    before = {n: signal.signal(n, _leave) for n in _NUMBERS if signal.getsignal(n) is not signal.SIG_IGN}
-    try:
+    with _handled(_heard(), _leave):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
@@ -65,13 +61,8 @@ def terminable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = [n for n in _NUMBERS if signal.getsignal(n) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
-    try:
+    with _handled(_heard(), signal.default_int_handler):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
@@ -80,9 +71,20 @@ def undisturbed() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in _NUMBERS}
+    with _handled(_NUMBERS, signal.SIG_IGN):
+        yield
+
+
+def _heard() -> list[signal.Signals]:
+    """What was ignored when we were started (nohup, a job in the background) stays ignored."""
+    return [number for number in _NUMBERS if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+@contextmanager
+def _handled(numbers: Iterable[signal.Signals], handler: Any) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, former in before.items():
+            signal.signal(number, former)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
 from PIL import Image
 
 from stn_cli.errors import FileError, OptionError
@@ -17,21 +16,10 @@ from stn_cli.folders.codecs import CodecError, Reading, encode, jpeg_segments, r
 from stn_cli.folders.picture import Frame, Metadata, Picture
 from stn_cli.folders.preview import preview
 from stn_cli.folders.theta_file import read_thetas
+from tests.corpus.bases import pillow, tiff
 
 GREY = np.arange(30, dtype=np.uint8).reshape(5, 6)
 RGB = np.repeat(GREY[..., None], 3, 2)
-
-
-def pillow(image: Image.Image, name: str, **options: object) -> bytes:
-    out = BytesIO()
-    image.save(out, name, **options)
-    return out.getvalue()
-
-
-def tiff(a: np.ndarray, **options: object) -> bytes:
-    out = BytesIO()
-    tifffile.imwrite(out, a, **options)
-    return out.getvalue()
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:

@@ -27,11 +27,8 @@ __all__ = ["MAX_PIXELS", "CodecError", "Reading", "content", "decode", "encode",
 # A picture's pixels take at most 8 bytes each; a file much larger than that is not what it says.
 _ALLOWANCE = 64 << 20
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_AS_IT_IS = (
-    "png",
-    "tiff",
-    "jpeg",
-)  # their writers take rows as they come, or pixels on a device; the others want an array
+# their writers take rows as they come, or pixels on a device; the others want an array
+_AS_IT_IS = ("png", "tiff", "jpeg")
 _LARGE = 8 << 20  # bytes of a file that is not read whole if its format can do without
 
 
