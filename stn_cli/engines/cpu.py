@@ -5,7 +5,7 @@ The kernels are loaded without numba (`native`); only what they do not cover (`g
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class CpuEngine:
         first, last = rows or (0, out_size[0])
         out, flat = _room(1, last - first, out_size[1], image)
         how = _plan(work.transformation, image.shape[:2], out_size, sampling)
-        if how.matrices is not None and not how.antialias.any() and _is_small(image, work.alpha, sampling):
+        if how.matrices is not None and not how.averages and _is_small(image, work.alpha, sampling):
             _small(image, flat, out_size, first, last - first, how, sampling)
         elif _has_fast_kernel(image, work.alpha) and (found := _separable(work, how)):
             _shrink(work, out[0], first, *found)
@@ -81,7 +81,7 @@ class CpuEngine:
         matrices = family.matrix(theta)
         if matrices is not None and _is_small(images[0], alpha, sampling):
             how = _planned(matrices, images.shape[1:3], out_size, sampling)
-            if not how.antialias.any():
+            if not how.averages:
                 out, flat = _room(len(images), *out_size, images[0])
                 _small(images, flat, out_size, 0, out_size[0], how, sampling)
                 return out
@@ -108,6 +108,11 @@ class Plan:
     matrices: np.ndarray | None
     modes: np.ndarray
     antialias: np.ndarray
+
+    @cached_property
+    def averages(self) -> bool:
+        """Of any of the images."""
+        return bool(self.antialias.any())
 
 
 @lru_cache(maxsize=64)

@@ -73,7 +73,7 @@ class Frame:
 
     def with_pixels(self, pixels: np.ndarray) -> "Frame":
         """The same frame with other pixels (H', W', C) of the same dtype: what a warp returns."""
-        return replace(self, pixels=pixels, reduced=1, full_size=(pixels.shape[0], pixels.shape[1]), window=None)
+        return Frame(pixels, self.mode, self.extra, self.palette, self.duration)
 
     def expanded(self) -> "Frame":
         """Indices made colours: "1" becomes grey, "P" becomes RGB or RGB with alpha; other modes are themselves."""
@@ -136,4 +136,5 @@ class Picture:
 
     def with_frames(self, frames: "tuple[Frame, ...] | list[Frame]") -> "Picture":
         """The same picture with other frames: what a warp returns."""
-        return replace(self, frames=tuple(frames))
+        rest = self.metadata, self.animated, self.loop, self.coding, self.notes
+        return Picture(tuple(frames), self.format, *rest)

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -316,7 +316,9 @@ class _Crew:
             task.since = time.monotonic() - spent
 
         try:
-            return self._one(task, replace(self.reading(job), admit=admit))
+            reading = self.reading(job)
+            reading.admit = admit
+            return self._one(task, reading)
         except FileError as error:
             return _Outcome(job, failed=error)
         except StnError as error:
@@ -368,13 +370,13 @@ class _Crew:
     def _make_folder(self, job: Job) -> None:
         if isinstance(job.target, Remote) or isinstance(self.plan.folder, Remote):
             return
-        parent = job.target.parent
-        key = os.fspath(parent)
-        if key not in self._folders:
+        inside = job.output.rpartition("/")[0]
+        if inside not in self._folders:
+            parent = job.target.parent
             parent.mkdir(parents=True, exist_ok=True)
             if not parent.resolve().is_relative_to(self.plan.folder.resolve()):
                 raise FileError(job.target, f"a symbolic link leads out of {self.plan.folder}")
-            self._folders.add(key)
+            self._folders.add(inside)
 
 
 def _appearing(target: Place, overwrite: bool) -> AbstractContextManager[tuple[BinaryIO, Path | None]]:

@@ -3,8 +3,7 @@
 import ctypes
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 # Decoded pixels of all pictures in work; the results take about as much again. One picture is always let in, however large.
 ROOM = 1 << 30
@@ -18,14 +17,9 @@ class Room:
         self._taken = 0
         self._freed = threading.Condition()
 
-    @contextmanager
-    def share(self) -> "Iterator[Share]":
-        """Yields the share of one picture, which is given back at the end of the block."""
-        share = Share(self)
-        try:
-            yield share
-        finally:
-            share.leave()
+    def share(self) -> "Share":
+        """The share of one picture, for a `with` block at whose end it is given back."""
+        return Share(self)
 
 
 class Share:
@@ -34,6 +28,12 @@ class Share:
     def __init__(self, room: Room) -> None:
         self._room = room
         self._mine = 0
+
+    def __enter__(self) -> "Share":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
 
     def admit(self, size: int) -> None:
         """Wait until `size` more bytes fit."""

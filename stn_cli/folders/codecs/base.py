@@ -34,9 +34,9 @@ class JpegOnDevice(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Reading:
-    """How to read.
+    """How to read one file.
 
     `max_pixels`
         the most pixels that all frames of a file may have together.

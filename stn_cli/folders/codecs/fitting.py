@@ -1,6 +1,7 @@
 """Does a format hold this content? What it cannot hold is refused, never narrowed."""
 
 from dataclasses import replace
+from functools import cache
 from operator import is_
 
 import numpy as np
@@ -36,7 +37,7 @@ def _fit_frame(frame: Frame, target: str, background: tuple[int, int, int] | Non
         raise CodecError(f"{frame.size[1]}×{frame.size[0]} pixels; {into.title} takes 1 to {into.largest} a side")
     if frame.reduced != 1:
         raise ValueError("a reduced frame is for warping, not for writing")
-    depth = str(frame.pixels.dtype)
+    depth = _name(frame.pixels.dtype)
     if depth not in into.depths:
         raise CodecError(f"{_DEPTHS.get(depth, depth)} do not fit into {into.title}; use --format {_deep(depth)}")
     if frame.mode == "CMYK" and "CMYK" not in into.modes:
@@ -56,6 +57,11 @@ def _fit_frame(frame: Frame, target: str, background: tuple[int, int, int] | Non
             )
         frame = _painted(frame, background)
     return frame
+
+
+@cache
+def _name(dtype: np.dtype) -> str:
+    return dtype.name
 
 
 def _deep(depth: str) -> str:

@@ -75,21 +75,21 @@ def _decode(data: bytes, header: Segments, reduced: int) -> Frame:
     colours, mode = ("GRAY", "L") if header.components == 1 else ("RGB", "RGB")
     least = (-(-height // reduced), -(-width // reduced)) if reduced > 1 else (0, 0)
     try:
-        pixels = _pixels(data, colours, least)
+        pixels = _pixels(data, colours, header.size, least)
     except ValueError:
         # Stray bytes are forgiven, missing ones are not: Pillow draws that line.
         return replace(_by_pillow(data), full_size=header.size)
     return Frame(pixels, mode, reduced=reduced if pixels.shape[:2] != header.size else 1, full_size=header.size)
 
 
-def _pixels(data: bytes, colours: str, least: tuple[int, int]) -> np.ndarray:
-    """Decode to the smallest size that has `least` (height, width).
+def _pixels(data: bytes, colours: str, full: tuple[int, int], least: tuple[int, int]) -> np.ndarray:
+    """Decode a picture of size `full` to the smallest that has `least` (height, width); to all of it for zeros.
 
     Into memory off the borders of vectors: rows that begin on one, libjpeg-turbo writes past the caches (`movntdq` in its
     colour conversion), and whoever reads the pixels next would wait for the memory.
     """
-    height, width, *_ = simplejpeg.decode_jpeg_header(data, *least)
-    size = int(height) * int(width) * (1 if colours == "GRAY" else 3)
+    height, width = map(int, simplejpeg.decode_jpeg_header(data, *least)[:2]) if any(least) else full
+    size = height * width * (1 if colours == "GRAY" else 3)
     room = np.empty(size + _VECTOR, np.uint8)
     start = (_VECTOR // 4 - room.ctypes.data) % _VECTOR
     return simplejpeg.decode_jpeg(

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from stn_cli.folders.codecs.base import MAX_METADATA, CodecError
 
 EXIF, XMP, ICC, MPF = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"MPF\0"
-_COM, _APP1, _APP2, _APP13, _APP14 = 0xFE, 0xE1, 0xE2, 0xED, 0xEE
+_EOI, _SOS, _COM, _APP1, _APP2, _APP13, _APP14 = 0xD9, 0xDA, 0xFE, 0xE1, 0xE2, 0xED, 0xEE
+_TABLES = {0xC4, 0xDB, 0xDD}
 _FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _SUBSAMPLING = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411"}
 
+# A marker that has a length, its code and its length; stray bytes and fill before it are forgiven
+_SEGMENT = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])(..)", re.DOTALL)
 # In coded data: neither a stuffed 0xFF nor a restart
 _MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)
 
@@ -45,22 +48,19 @@ def parse(data: bytes) -> Segments:
     profile: dict[int, bytes] = {}
     at = 2
     while True:
-        at = data.find(b"\xff", at)
-        while at >= 0 and data[at + 1 : at + 2] == b"\xff":
-            at += 1
-        if at < 0 or at + 4 > len(data):
+        start = _SEGMENT.search(data, at)
+        if start is None:
             raise CodecError("the JPEG file ends in its header")
-        marker = data[at + 1]
-        if marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD8:
-            at += 2
-            continue
-        if marker in (0xDA, 0xD9):
-            found.scan = at
+        marker, first = start[1][0], start.start(1) - 1
+        if marker in (_SOS, _EOI):
+            found.scan = first
             break
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        body = data[at + 4 : at + 2 + length]
-        if length < 2 or len(body) != length - 2:
+        at = first + 2 + int.from_bytes(start[2], "big")
+        if not start.end() <= at <= len(data):
             raise CodecError("the JPEG file ends in its header")
+        if marker in _TABLES:
+            continue
+        body = data[start.end() : at]
         if marker in _FRAMES:
             _frame(found, body)
             found.process = marker
@@ -77,8 +77,7 @@ def parse(data: bytes) -> Segments:
         elif marker == _APP2 and body.startswith(MPF):
             found.more_pictures = True
         elif marker in (_APP1, _APP13, _COM):
-            found.kept.append(data[at : at + 2 + length])
-        at += 2 + length
+            found.kept.append(data[first:at])
     if not found.components:
         raise CodecError("the JPEG file holds no picture")
     found.icc = b"".join(profile[i] for i in sorted(profile)) or None
