@@ -24,7 +24,7 @@ TORCH_AT_MODULE_LEVEL = {
     *(f"core/{name}.py" for name in ("sampler", "backprop", "localisation", "transformer", "precision")),
     *(f"core/gradients/{path.name}" for path in (PACKAGE / "core" / "gradients").glob("*.py")),
     "engines/torch.py",
-    "engines/cuda.py",
+    *(f"engines/{name}.py" for name in ("card", "cuda", "lanes", "tables")),
     "engines/nvjpeg.py",
     "engines/triton_kernel.py",
 }

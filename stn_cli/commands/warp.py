@@ -181,10 +181,10 @@ def warp(
         )
         _on_ray(plan, recipe, address, machine.jobs, json)
         return
-    from stn_cli.engines import choose, gathering, jpeg_on
+    from stn_cli.engines import choose, gathering, jpeg_on, lacks
 
-    device_engine, why = choose(machine.device, (job.source for job in plan.jobs))
-    device_engine, waiting = gathering(device_engine, batch_size, timeout or TIMEOUT)
+    chosen_engine, why = choose(machine.device, (job.source for job in plan.jobs))
+    device_engine, waiting = gathering(chosen_engine, batch_size, timeout or TIMEOUT)
     # one picture for many workers: they share its rows
     threads = max(1, (machine.jobs or cpus()) // max(len(plan.jobs), 1)) if device_engine.name == "cpu" else 1
     warper = Warper(source, device_engine, how, made.size, max_pixels or MAX_PIXELS, threads, shown=shown is not None)
@@ -197,7 +197,9 @@ def warp(
             from stn_cli.engines.native import on_compile
 
             on_compile(say)
-        if verbose:
+        if less := lacks(chosen_engine):
+            say(f"device {device_engine.name}: {less}")
+        elif verbose:
             say(f"device {device_engine.name}: {why}")
         if device_engine.name != "cpu":
             codec, why = jpeg_on(device_engine)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stn_cli.core.transformation import Transformation
     from stn_cli.engines.nvjpeg import NvJpeg
 
-__all__ = ["DEVICES", "Engine", "Work", "choose", "gathering", "jpeg_on"]
+__all__ = ["DEVICES", "Engine", "Work", "choose", "gathering", "jpeg_on", "lacks"]
 
 WORTH_A_GPU = 1_000_000_000  # bytes of image files; a guess until it is measured on a GPU
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -72,7 +72,8 @@ def choose(device: str = "auto", files: "Iterable[File]" = ()) -> tuple[Engine, 
     """The engine for `device`, and in a few words why it was taken.
 
     `auto` weighs the job, the bytes of its `files`, against the seconds that torch and CUDA take to start, and looks for a
-    driver before it imports anything. Raises `OptionError` for an unknown name, `MissingError` for a device that is not here.
+    driver before it imports anything. It takes a GPU only where Triton works. Raises `OptionError` for an unknown name,
+    `MissingError` for a device that is not here.
     """
     if device not in DEVICES:
         raise OptionError("--device", device, f"one of {', '.join(DEVICES)}")
@@ -90,9 +91,17 @@ def choose(device: str = "auto", files: "Iterable[File]" = ()) -> tuple[Engine, 
     if size < WORTH_A_GPU:
         return CpuEngine(), f"{size / 1e6:.0f} MB are warped before torch and CUDA have started"
     try:
-        return _cuda(), f"{size / 1e6:.0f} MB are worth the start of torch and CUDA"
+        engine = _cuda()
     except MissingError as missing:
         return CpuEngine(), str(missing)
+    if why := lacks(engine):
+        return CpuEngine(), why
+    return engine, f"{size / 1e6:.0f} MB are worth the start of torch and CUDA"
+
+
+def lacks(engine: Engine) -> str:
+    """Why `engine`, asked for by its device, is not the fastest for it; empty where it is."""
+    return getattr(engine, "lacks", "")
 
 
 def gathering(engine: Engine, batch_size: int | None, timeout: float = float("inf")) -> tuple[Engine, int]:
@@ -127,28 +136,27 @@ def jpeg_on(engine: Engine) -> "tuple[NvJpeg | None, str]":
         return NvJpeg(warping, getattr(engine, "batch_size", BATCH)), (  # type: ignore[arg-type]
             "its pixels differ from libjpeg-turbo's by a few levels, by more at coloured edges"
         )
-    except (ImportError, RuntimeError) as error:  # torchvision may be built without nvJPEG, or for another torch
+    # torchvision may be built without nvJPEG, or for another torch, or miss nvJPEG's library: then its operators are missing
+    except (ImportError, RuntimeError, AttributeError, OSError) as error:
         return None, f"nvJPEG does not work here ({' '.join(str(error).split())[:200]})"
 
 
 def _nvidia_driver() -> bool:
-    """Whether an NVIDIA driver is installed: told by its tool, in less than a millisecond."""
+    """Whether an NVIDIA driver is here, told in less than a millisecond: by its tool, which a container may lack, or device."""
+    from pathlib import Path
     from shutil import which
 
-    return which("nvidia-smi") is not None
+    return which("nvidia-smi") is not None or Path("/dev/nvidiactl").exists()
 
 
 def _cuda() -> Engine:
-    from importlib.util import find_spec
+    from stn_cli.engines.card import expect_cuda, why_no_triton
 
-    import torch
-
-    if not torch.cuda.is_available():
-        raise MissingError("--device cuda: torch finds no CUDA device here")
-    if find_spec("triton") is None:
+    expect_cuda()
+    if why := why_no_triton():
         from stn_cli.engines.torch import TorchEngine
 
-        return TorchEngine("cuda")
+        return TorchEngine("cuda", lacks=f"{why}; torch warps instead, more slowly")
     from stn_cli.engines.cuda import CudaEngine
 
     return CudaEngine()

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stn_cli.engines.cuda import CudaEngine, OnDevice
+from stn_cli.engines.cuda import CudaEngine
 from stn_cli.engines.gathered import Gatherer
+from stn_cli.engines.lanes import OnDevice
 
 # How a picture with an EXIF orientation stands up, its planes (C, H, W): axes to flip, then whether rows become columns
 _TURNS = {2: ((2,), False), 3: ((1, 2), False), 4: ((1,), False), 5: ((), True), 6: ((1,), True), 7: ((1, 2), True),

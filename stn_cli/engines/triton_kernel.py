@@ -2,16 +2,20 @@
 
 A program makes one tile of one output, a `TILE` at a time. What differs between images is in tables: addresses, sizes and
 strides (so packed and planar layouts are the same code), and the maps. Positions are float32 relative to whole pixels of
-the tile, which are found in float64; a thin-plate spline is summed in float32. Where the corners of a `TILE` say that
-every tap lies in U, or none does, no pixel asks. Semantics: docs/architecture.md, "Sampling".
+the tile, which are found in float64; a thin-plate spline is summed in float32, where that is enough (`tables.OFF`). Where the
+corners of a `TILE` say that every tap lies in U, or none does, no pixel asks. Semantics: docs/architecture.md, "Sampling".
 
 What the compiled code looks like is in docs/performance.md, "GPU": numbers are turned from integers to floats and back by
 adding `ROUND` where that is exact, as conversions have a quarter of the units that additions have.
 """
 
+import os
+from typing import Any
+
 import triton
 import triton.language as tl
 
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"  # what `triton.jit` goes by: NumPy, on the CPU, for tests
 # Columns of the table of images, int64: source, output addresses; H, W, H', W'; source row, pixel, channel stride; output row,
 # pixel, channel stride; the number of its first program
 COLUMNS = 13
@@ -19,6 +23,8 @@ COLUMNS = 13
 # target (sx, ox, sy, oy), normalised source → input pixel (sx, ox, sy, oy)
 MAP_COLUMNS = 9
 TILE = (16, 32)  # rows and columns made at once
+# enable_fp_fusion: Triton's default is about to change; products and sums fused are the more exact.
+BUILD: dict[str, Any] = {"num_warps": 4, "num_stages": 1, "enable_fp_fusion": True}
 ROUND = tl.constexpr(12582912.0)  # 1.5 · 2²³: float32 of this size are the integers, and their lowest 22 bits say which
 
 
@@ -371,3 +377,9 @@ def warp_kernel(images, maps, controls, weights, fills, owners, K, threshold,
                 tl.store(pointer + 2 * dc, _whole(s2).to(tl.uint8), mask=wanted)
             if C > 3:
                 tl.store(pointer + 3 * dc, _whole(s3).to(tl.uint8), mask=wanted)
+
+
+@triton.jit
+def trial_kernel(out):
+    """Whether anything can be compiled and launched here: writes 1 to `out` (1,) int32."""
+    tl.store(out, 1)

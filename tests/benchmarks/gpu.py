@@ -30,7 +30,7 @@ from torch.nn import functional as F
 from stn_cli.core.families import make
 from stn_cli.core.sampling import Sampling
 from stn_cli.core.transformation import Transformation
-from stn_cli.engines import Work, cuda, gathering, jpeg_on
+from stn_cli.engines import Work, cuda, gathering, jpeg_on, tables
 from stn_cli.engines.cpu import CpuEngine
 from tests.benchmarks.kernel import turned
 from tests.engines import reference
@@ -68,7 +68,7 @@ def check(engine, rounds):
         if points.min() < -380 or points.max() > 630:
             continue
         work = Work(image, map_, out_size, sampling, alpha)
-        result = framed(engine, work, bool(rng.integers(2))) if cuda.serves(work) else engine.warp(work)
+        result = framed(engine, work, bool(rng.integers(2))) if tables.serves(work) else engine.warp(work)
         off = reference.difference(result, reference.warp(image, points, sampling, alpha=alpha))
         if not off <= 1:
             print(f"  {name} {theta} {size} → {out_size} ×{channels} {sampling} alpha={alpha}: off by {off:.2f}")

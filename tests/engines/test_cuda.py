@@ -1,19 +1,23 @@
 """The Triton kernel under Triton's interpreter, on a CPU: the same source that a GPU compiles."""
 
+import itertools
 import os
 
 import numpy as np
 import pytest
 
 os.environ.setdefault("TRITON_INTERPRET", "1")  # before Triton is imported
-pytest.importorskip("triton", reason="install the `gpu` extra")
+triton = pytest.importorskip("triton", reason="install the `gpu` extra")
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.slow  # the interpreter takes a minute or two
+
+import triton.language as tl  # noqa: E402
 
 from stn_cli.core.families import make  # noqa: E402
 from stn_cli.core.sampling import Sampling  # noqa: E402
 from stn_cli.core.transformation import Transformation  # noqa: E402
-from stn_cli.engines import Work  # noqa: E402
+from stn_cli.engines import Work, cuda, lanes, tables  # noqa: E402
+from stn_cli.engines.triton_kernel import _spline  # noqa: E402
 from stn_cli.errors import StnError  # noqa: E402
 from tests.engines import reference  # noqa: E402
 from tests.engines.test_cpu import how, picture, transformation  # noqa: E402
@@ -21,9 +25,7 @@ from tests.engines.test_cpu import how, picture, transformation  # noqa: E402
 
 @pytest.fixture(scope="module")
 def engine():
-    from stn_cli.engines.cuda import CudaEngine
-
-    return CudaEngine()
+    return cuda.CudaEngine()
 
 
 def spline(seed):
@@ -130,13 +132,115 @@ def test_what_the_kernel_does_not_know_goes_to_torch(engine):
     assert reference.difference(result, reference.warp(image, points, Sampling(antialias="off"))) <= 2
 
 
-def test_too_little_memory_on_the_device_is_one_line(engine, monkeypatch):
-    def full(*_):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB and so on")
+@pytest.mark.parametrize(
+    "words", ["CUDA out of memory. Tried to allocate 20 GiB", "Triton Error [CUDA]: out of memory"]
+)
+def test_too_little_memory_on_the_device_is_one_line(engine, monkeypatch, words):
+    work = Work(picture(np.random.default_rng(0), "uint8", 3), transformation("turn"), (9, 11), Sampling())
+    expected, make_batch, tries = engine.warp(work), engine._batch, []
+
+    def full(batch):
+        tries.append(engine._lanes.qsize())
+        if len(tries) % 2:
+            raise RuntimeError(words)
+        return make_batch(batch)
 
     monkeypatch.setattr(engine, "_batch", full)
+    np.testing.assert_array_equal(engine.warp(work), expected)
+    assert tries == [1, 0]  # the second time after the buffers were given back
+
+    def always(_):
+        raise torch.OutOfMemoryError(words)
+
+    monkeypatch.setattr(engine, "_batch", always)
     with pytest.raises(StnError, match="more than the GPU has left; --device cpu warps them"):
-        engine.warp(picture(np.random.default_rng(0), "uint8", 3), transformation("turn"), (9, 11), Sampling())
+        engine.warp(work)
+    monkeypatch.setattr(engine.other, "_warp", lambda *_: always(0))
+    deep = Work(work.image.astype(np.uint16), work.transformation, (9, 11), Sampling())
+    with pytest.raises(StnError, match="more than the GPU has left"):
+        engine.warp(deep)
+
+
+def test_other_errors_of_the_device_are_not_taken_for_that(engine, monkeypatch):
+    def broken(_):
+        raise RuntimeError("an illegal memory access was encountered")
+
+    monkeypatch.setattr(engine, "_batch", broken)
+    with pytest.raises(RuntimeError, match="illegal"):
+        engine.warp(Work(np.zeros((4, 4, 3), np.uint8), transformation("turn"), (3, 3), Sampling()))
+
+
+@pytest.mark.parametrize(("name", "antialias"), [("turn", "off"), ("corners", "auto"), ("spline", "off")])
+def test_strips_are_the_whole(engine, name, antialias, monkeypatch):
+    image = picture(np.random.default_rng(8), "uint8", 4, (50, 60))
+    image.flags.writeable = False
+    map_ = spline(2) if name == "spline" else transformation(name)
+    work = Work(image, map_, (150, 40), Sampling(antialias=antialias), alpha=True)
+    whole = engine.warp(work)
+    for rows in ((0, 64), (60, 70), (64, 128), (149, 150)):
+        np.testing.assert_array_equal(engine.warp(work, rows), whole[slice(*rows)])
+    assert len(engine._kept_images) == 1  # one upload for all strips
+    monkeypatch.setattr("stn_cli.engines.cuda.LARGE", 1000)
+    np.testing.assert_array_equal(engine.warp(work), whole)
+    del work, image
+    assert not engine._kept_images
+
+
+def test_strips_of_what_is_on_the_device(engine):
+    image = picture(np.random.default_rng(9), "uint8", 3, (20, 30))
+    here = lanes.OnDevice(torch.from_numpy(image.transpose(2, 0, 1).copy()), engine, None)
+    works = [Work(u, transformation("turn"), (70, 30), Sampling(antialias="off")) for u in (image, here)]
+    expected, found = (engine.warp(work, (60, 69)) for work in works)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_pixels_of_four_bytes_that_are_not_side_by_side_are_not_read_as_if(engine):
+    wide = torch.from_numpy(picture(np.random.default_rng(10), "uint8", 4, (40, 120)))
+    room = torch.zeros(30, 60, 4, dtype=torch.uint8)
+    for source, out in ((wide[:, ::2], room[:, :40]), (wide[:, :60], room[:, ::2])):
+        (found,) = engine.warp_tensors([source], [transformation("turn")], [out.shape[:2]], Sampling(), outputs=[out])
+        (expected,) = engine.warp_tensors(
+            [source.contiguous()], [transformation("turn")], [out.shape[:2]], Sampling(antialias="auto")
+        )
+        np.testing.assert_array_equal(found.numpy(), expected.numpy())
+
+
+@triton.jit
+def spline_places(u, v, controls, weights, K, m, out, BLOCK: tl.constexpr):
+    i = tl.arange(0, BLOCK)
+    x, y = _spline(
+        tl.load(u + i), tl.load(v + i), controls, weights, K, tl.load(m), tl.load(m + 1), tl.load(m), tl.load(m + 1),
+        tl.load(m + 2), tl.load(m + 3), tl.load(m + 2), tl.load(m + 3),
+    )  # fmt: skip
+    tl.store(out + 2 * i, x)
+    tl.store(out + 2 * i + 1, y)
+
+
+@pytest.mark.parametrize("scattered", [False, True])
+@pytest.mark.parametrize("side", [3, 5])
+def test_how_far_a_spline_summed_in_float32_is_off_is_foreseen(side, scattered):
+    rng = np.random.default_rng(side)
+    served = []
+    for spread, size in itertools.product((0.02, 0.3), (500, 20_000)):
+        places = rng.uniform(-1, 1, (side * side, 2)).tolist()
+        family = make("tps", control_points=places) if scattered else make("tps", shape=(side, side))
+        map_ = Transformation(family, np.array(family.identity()) + spread * rng.standard_normal(family.size))
+        u, v = rng.integers(0, size, (2, 512))
+        frame = np.array([2 / size, 1 / size - 1, size / 2, size / 2 - 0.5], np.float32)
+        found = np.zeros((512, 2), np.float32)
+        controls, weights = np.array(family.control_points, np.float32), tables.spline_weights(map_).astype(np.float32)
+        given = [
+            torch.from_numpy(t) for t in (u.astype(np.float32), v.astype(np.float32), controls, weights, frame, found)
+        ]
+        spline_places[(1,)](*given[:4], side * side, *given[4:], 512)
+        exact = (map_.points((np.stack([u, v], -1) + 0.5) * 2 / size - 1) + 1) * size / 2 - 0.5
+        work = Work(np.zeros((size, 1, 3), np.uint8), map_, (9, 9), Sampling())
+        off = np.abs(found - exact).max()
+        assert off <= tables.spline_error(work), (spread, size)
+        served.append(tables.serves(work))
+        assert not served[-1] or off <= 0.02
+    assert served[0]
+    assert not served[-1]
 
 
 def test_tensors_that_the_kernel_would_read_wrongly_are_refused(engine):

@@ -1,4 +1,4 @@
-"""The Triton kernel compiles for real cards, without one: registers, spills and loads of its machine code."""
+"""The Triton kernel compiles for real cards, without one: registers, spills and loads of its machine code; and is launched."""
 
 import json
 import os
@@ -28,3 +28,25 @@ def test_every_variant_compiles_for_ampere_and_hopper_without_spills():
         if row["variant"].startswith("RGB") and not row["variant"].startswith("RGB,"):
             assert row["byte loads"] == 0, row
             assert row["word stores"] == 4, row  # a thread's four pixels
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("triton") is None, reason="install the `gpu` extra")
+def test_tritons_own_machinery_launches_what_the_engine_hands_it(tmp_path):
+    """All but the driver is real: binding of arguments, their specialisation, compilation to machine code, one variant a kind."""
+    bare = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "tests.engines.standin_driver"],
+        cwd=ROOT, capture_output=True, text=True, timeout=280,
+        env={**bare, "PYTHONPATH": str(ROOT), "TRITON_CACHE_DIR": str(tmp_path)},
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    found = json.loads(run.stdout)
+    assert found == {
+        "trial": {"launches": 1, "compiled": 1},
+        "affine, eight sizes": {"launches": 8, "compiled": 1},
+        "a batch of two kinds": {"launches": 2, "compiled": 1},  # projective; affine was there
+        "splines of 9, 12 and 20 points": {"launches": 3, "compiled": 1},
+        "streams": [7],
+    }
