@@ -27,6 +27,7 @@ TORCH_AT_MODULE_LEVEL = {
     *(f"engines/{name}.py" for name in ("card", "cuda", "lanes", "tables")),
     "engines/nvjpeg.py",
     "engines/triton_kernel.py",
+    "engines/triton_sampling.py",
 }
 
 

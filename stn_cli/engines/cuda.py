@@ -32,6 +32,7 @@ from stn_cli.engines.torch import TorchEngine, shared, within_memory
 from stn_cli.engines.triton_kernel import BUILD, INTERPRETED, TILE, warp_kernel
 
 STEPS = 4  # `TILE`s below each other, made by one program
+PTX = not INTERPRETED and torch.version.hip is None  # whether the kernel may speak NVIDIA's assembly language
 LARGE = 1 << 28  # bytes in and out from which an image goes alone, and not through page-locked memory
 
 
@@ -219,7 +220,7 @@ class CudaEngine:
                 kernel[(int(tiles.sum()),)](
                     *tables, len(controls), (AUTO if sampling.antialias == "auto" else 1.0) + SLACK,
                     MODE=mode, KERNEL=KERNELS.index(sampling.kernel), PADDING=PADDINGS.index(sampling.padding),
-                    CORNERS=sampling.align_corners, AVERAGE=averages, C=channels, ALPHA=alpha, PACKED=packed,
+                    CORNERS=sampling.align_corners, AVERAGE=averages, C=channels, ALPHA=alpha, PACKED=packed, PTX=PTX,
                     BY=TILE[0], BX=TILE[1], STEPS=STEPS, **BUILD,
                 )  # fmt: skip
             _ = alive  # the tables hold addresses only

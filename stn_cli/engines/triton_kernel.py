@@ -5,8 +5,7 @@ strides (so packed and planar layouts are the same code), and the maps. Position
 the tile, which are found in float64; a thin-plate spline is summed in float32, where that is enough (`tables.OFF`). Where the
 corners of a `TILE` say that every tap lies in U, or none does, no pixel asks. Semantics: docs/architecture.md, "Sampling".
 
-What the compiled code looks like is in docs/performance.md, "GPU": numbers are turned from integers to floats and back by
-adding `ROUND` where that is exact, as conversions have a quarter of the units that additions have.
+`triton_sampling` has the samples themselves. What the compiled code looks like is in docs/performance.md, "GPU".
 """
 
 import os
@@ -14,6 +13,8 @@ from typing import Any
 
 import triton
 import triton.language as tl
+
+from stn_cli.engines.triton_sampling import ROUND, added, blend, sample, sample_inside
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"  # what `triton.jit` goes by: NumPy, on the CPU, for tests
 # Columns of the table of images, int64: source, output addresses; H, W, H', W'; source row, pixel, channel stride; output row,
@@ -25,143 +26,6 @@ MAP_COLUMNS = 9
 TILE = (16, 32)  # rows and columns made at once
 # enable_fp_fusion: Triton's default is about to change; products and sums fused are the more exact.
 BUILD: dict[str, Any] = {"num_warps": 4, "num_stages": 1, "enable_fp_fusion": True}
-ROUND = tl.constexpr(12582912.0)  # 1.5 · 2²³: float32 of this size are the integers, and their lowest 22 bits say which
-
-
-@triton.jit
-def _fold(i, size, PADDING: tl.constexpr, CORNERS: tl.constexpr):
-    """The pixel of U at integer position i of the padded plane."""
-    if PADDING == 2:
-        period = tl.maximum(2 * size - 2, 1) if CORNERS else 2 * size
-        i = i % period
-        i = tl.where(i < 0, i + period, i)
-        i = tl.where(i < size, i, (period if CORNERS else period - 1) - i)
-    return tl.minimum(tl.maximum(i, 0), size - 1)
-
-
-@triton.jit
-def _weight(d, KERNEL: tl.constexpr):
-    d = tl.abs(d)
-    if KERNEL == 0:
-        w = d * 0.0 + 1.0
-    elif KERNEL == 1:
-        w = tl.maximum(1.0 - d, 0.0)
-    else:
-        near = (1.25 * d - 2.25) * d * d + 1.0
-        far = ((-0.75 * d + 3.75) * d - 6.0) * d + 3.0
-        w = tl.where(d <= 1.0, near, tl.where(d < 2.0, far, 0.0))
-    return w
-
-
-@triton.jit
-def _channels(word):
-    """Four bytes as float32, the second times 2⁸ and the third times 2¹⁶: as they stand, two units of the card share the work."""
-    return ((word & 255).to(tl.float32), (word & 0x0000FF00).to(tl.float32),
-            (word & 0x00FF0000).to(tl.float32), (word >> 24).to(tl.float32))  # fmt: skip
-
-
-@triton.jit
-def _pixel(source, row, column, sr, sp, sc, wanted, C: tl.constexpr, PACKED: tl.constexpr):
-    """Up to four channels as float32."""
-    at = row.to(tl.int64) * sr + column.to(tl.int64) * sp
-    if PACKED:  # four bytes a pixel, read at once
-        p0, p1, p2, p3 = _channels(tl.load((source + at).to(tl.pointer_type(tl.uint32)), mask=wanted, other=0))
-        p1, p2 = p1 * (1 / 256), p2 * (1 / 65536)
-    else:
-        pointer = (source + at).to(tl.pointer_type(tl.uint8))
-        p0 = tl.load(pointer, mask=wanted, other=0).to(tl.float32)
-        p1, p2, p3 = p0, p0, p0
-        if C > 1:
-            p1 = tl.load(pointer + sc, mask=wanted, other=0).to(tl.float32)
-        if C > 2:
-            p2 = tl.load(pointer + 2 * sc, mask=wanted, other=0).to(tl.float32)
-        if C > 3:
-            p3 = tl.load(pointer + 3 * sc, mask=wanted, other=0).to(tl.float32)
-    return p0, p1, p2, p3
-
-
-@triton.jit
-def _sample(source, X, Y, x, y, H, W, sr, sp, sc, f0, f1, f2, f3, wanted,
-            KERNEL: tl.constexpr, PADDING: tl.constexpr, CORNERS: tl.constexpr, C: tl.constexpr,
-            ALPHA: tl.constexpr, PACKED: tl.constexpr):  # fmt: skip
-    """The sum over the taps of one sample, wherever they lie: colours (times alpha) and alpha."""
-    x, y = tl.minimum(tl.maximum(x, -1e9), 1e9), tl.minimum(tl.maximum(y, -1e9), 1e9)
-    if KERNEL == 0:
-        x, y = x + 0.5, y + 0.5
-    left, top = tl.floor(x), tl.floor(y)
-    fx, fy = x - left, y - top
-    column, row = left.to(tl.int32) + X, top.to(tl.int32) + Y
-    first: tl.constexpr = -1 if KERNEL == 2 else 0
-    last: tl.constexpr = 1 if KERNEL == 0 else (2 if KERNEL == 1 else 3)
-    s0, s1, s2, s3 = x * 0.0, x * 0.0, x * 0.0, x * 0.0
-    for j in tl.static_range(first, last):
-        for i in tl.static_range(first, last):
-            w = _weight(fx - i, KERNEL) * _weight(fy - j, KERNEL)
-            c, r = column + i, row + j
-            inside = (c >= 0) & (c < W) & (r >= 0) & (r < H)
-            if PADDING == 1 or PADDING == 2:
-                c, r = _fold(c, W, PADDING, CORNERS), _fold(r, H, PADDING, CORNERS)
-                p0, p1, p2, p3 = _pixel(source, r, c, sr, sp, sc, wanted, C, PACKED)
-            else:
-                p0, p1, p2, p3 = _pixel(source, r, c, sr, sp, sc, wanted & inside, C, PACKED)
-                p0, p1 = tl.where(inside, p0, f0), tl.where(inside, p1, f1)
-                p2, p3 = tl.where(inside, p2, f2), tl.where(inside, p3, f3)
-            s0, s1, s2, s3 = _added(s0, s1, s2, s3, w, p0, p1, p2, p3, C, ALPHA)
-    return s0, s1, s2, s3
-
-
-@triton.jit
-def _sample_inside(corner, x, y, sr, sp, sc, KERNEL: tl.constexpr, C: tl.constexpr, ALPHA: tl.constexpr,
-                   PACKED: tl.constexpr):  # fmt: skip
-    """The same where every tap lies in U, with a pixel to spare, and U in 2 GB: offsets of 32 bits from address `corner`."""
-    if KERNEL == 1:  # ⌊x⌋, or x - 1 at a whole x, whose sample is the same
-        xm, ym = (x - 0.5) + ROUND, (y - 0.5) + ROUND
-        left, top = xm - ROUND, ym - ROUND
-        column, row = xm.to(tl.int32, bitcast=True) - 0x4B400000, ym.to(tl.int32, bitcast=True) - 0x4B400000
-    else:
-        if KERNEL == 0:
-            x, y = x + 0.5, y + 0.5
-        left, top = tl.floor(x), tl.floor(y)
-        column, row = left.to(tl.int32), top.to(tl.int32)
-    fx, fy = x - left, y - top
-    first: tl.constexpr = -1 if KERNEL == 2 else 0
-    last: tl.constexpr = 1 if KERNEL == 0 else (2 if KERNEL == 1 else 3)
-    s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
-    for j in tl.static_range(first, last):
-        for i in tl.static_range(first, last):
-            if KERNEL == 1:  # four weights by one product
-                both = fx * fy
-                across = fx - both if i == 1 else 1.0 - fx - (fy - both)
-                w = (both if i == 1 else fy - both) if j == 1 else across
-            else:
-                w = _weight(fx - i, KERNEL) * _weight(fy - j, KERNEL)
-            if PACKED:
-                pointer = corner.to(tl.pointer_type(tl.uint32)) + (row * (sr // 4) + column) + (j * (sr // 4) + i)
-                p0, p1, p2, p3 = _channels(tl.load(pointer))
-            else:
-                pointer = corner.to(tl.pointer_type(tl.uint8)) + (row * sr + column * sp) + (j * sr + i * sp)
-                p0 = tl.load(pointer).to(tl.float32)
-                p1, p2, p3 = p0, p0, p0
-                if C > 1:
-                    p1 = tl.load(pointer + sc).to(tl.float32)
-                if C > 2:
-                    p2 = tl.load(pointer + 2 * sc).to(tl.float32)
-                if C > 3:
-                    p3 = tl.load(pointer + 3 * sc).to(tl.float32)
-            s0, s1, s2, s3 = _added(s0, s1, s2, s3, w, p0, p1, p2, p3, C, ALPHA)
-    if PACKED:
-        s1, s2 = s1 * (1 / 256), s2 * (1 / 65536)
-    return s0, s1, s2, s3
-
-
-@triton.jit
-def _added(s0, s1, s2, s3, w, p0, p1, p2, p3, C: tl.constexpr, ALPHA: tl.constexpr):
-    """The sums with one more tap: with ALPHA, colours are weighted by it."""
-    if ALPHA:
-        w = w * (p1 if C == 2 else p3)
-        p1 = p1 * 0.0 + 1.0 if C == 2 else p1
-        p3 = p3 * 0.0 + 1.0 if C == 4 else p3
-    return s0 + w * p0, s1 + w * p1, s2 + w * p2, s3 + w * p3
 
 
 @triton.jit
@@ -264,14 +128,76 @@ def _whole(value):
 
 
 @triton.jit
+def _colours(source, corner, X, Y, du, dv, u0, v0, oh, ow, H, W, sr, sp, sc, f0, f1, f2, f3, controls, weights, K,
+             m0, m1, m2, m3, m4, m5, m6, m7, m8, threshold, wanted, inner, outer,
+             MODE: tl.constexpr, KERNEL: tl.constexpr, PADDING: tl.constexpr, CORNERS: tl.constexpr, AVERAGE: tl.constexpr,
+             C: tl.constexpr, ALPHA: tl.constexpr, PACKED: tl.constexpr):  # fmt: skip
+    """V at the pixels (u0 + du, v0 + dv), from 0 to 255; `inner` and `outer`: no tap of theirs lies outside, or none inside."""
+    x, y = _place(du, dv, u0, v0, controls, weights, K, m0, m1, m2, m3, m4, m5, m6, m7, m8, MODE)
+    if inner:
+        s0, s1, s2, s3 = sample_inside(
+            corner, x, y, sr.to(tl.int32), sp.to(tl.int32), sc.to(tl.int32), KERNEL, C, ALPHA, PACKED
+        )
+    elif outer:
+        s0, s1, s2, s3 = added(x * 0.0, x * 0.0, x * 0.0, x * 0.0, 1.0, f0, f1, f2, f3, C, ALPHA)
+    elif AVERAGE:
+        left, right = tl.maximum(du - 1, -u0), tl.minimum(du + 1, ow - 1 - u0)
+        above, below = tl.maximum(dv - 1, -v0), tl.minimum(dv + 1, oh - 1 - v0)
+        x1, y1 = _place(right, dv, u0, v0, controls, weights, K, m0, m1, m2, m3, m4, m5, m6, m7, m8, MODE)
+        x0, y0 = _place(left, dv, u0, v0, controls, weights, K, m0, m1, m2, m3, m4, m5, m6, m7, m8, MODE)
+        span = tl.maximum(right - left, 1.0)
+        ax, ay = (x1 - x0) / span, (y1 - y0) / span
+        x1, y1 = _place(du, below, u0, v0, controls, weights, K, m0, m1, m2, m3, m4, m5, m6, m7, m8, MODE)
+        x0, y0 = _place(du, above, u0, v0, controls, weights, K, m0, m1, m2, m3, m4, m5, m6, m7, m8, MODE)
+        span = tl.maximum(below - above, 1.0)
+        cx, cy = (x1 - x0) / span, (y1 - y0) / span
+        xx, yy, xy = ax * ax + ay * ay, cx * cx + cy * cy, ax * cx + ay * cy
+        half = (xx - yy) * 0.5
+        shrinks = (tl.sqrt((xx + yy) * 0.5 + tl.sqrt(half * half + xy * xy)) > threshold) & wanted
+        nx, ny = tl.where(shrinks, _count(xx), 1.0), tl.where(shrinks, _count(yy), 1.0)
+        s0, s1, s2, s3 = x * 0.0, x * 0.0, x * 0.0, x * 0.0
+        for b in range(tl.max(ny).to(tl.int32)):
+            for a in range(tl.max(nx).to(tl.int32)):
+                u, v = (a + 0.5) / nx - 0.5, (b + 0.5) / ny - 0.5
+                counts = wanted & (a < nx) & (b < ny)
+                p0, p1, p2, p3 = sample(
+                    source, X, Y, x + u * ax + v * cx, y + u * ay + v * cy, H, W, sr, sp, sc, f0, f1, f2, f3,
+                    counts, KERNEL, PADDING, CORNERS, C, ALPHA, PACKED,
+                )  # fmt: skip
+                over = tl.where(counts, 1.0 / (nx * ny), 0.0)
+                s0 += over * p0
+                s1 += over * p1
+                s2 += over * p2
+                s3 += over * p3
+    else:
+        s0, s1, s2, s3 = sample(
+            source, X, Y, x, y, H, W, sr, sp, sc, f0, f1, f2, f3, wanted, KERNEL, PADDING, CORNERS, C, ALPHA, PACKED
+        )
+    if ALPHA:
+        alpha = s1 if C == 2 else s3
+        over = tl.where(alpha >= 0.5, 1.0 / tl.where(alpha >= 0.5, alpha, 1.0), 0.0)
+        s0, s2 = s0 * over, s2 * over
+        s1 = s1 * over if C == 4 else s1
+    if ALPHA or KERNEL == 2 or PADDING == 3:  # else a mean of pixels, which is in range
+        s0, s1, s2, s3 = _clamped(s0), _clamped(s1), _clamped(s2), _clamped(s3)
+    return s0, s1, s2, s3
+
+
+@triton.jit
+def _word(s0, s1, s2, s3):
+    return (_whole(s0) & 255) | ((_whole(s1) & 255) << 8) | ((_whole(s2) & 255) << 16) | (_whole(s3) << 24)
+
+
+@triton.jit
 def warp_kernel(images, maps, controls, weights, fills, owners, K, threshold,
                 MODE: tl.constexpr, KERNEL: tl.constexpr, PADDING: tl.constexpr, CORNERS: tl.constexpr,
                 AVERAGE: tl.constexpr, C: tl.constexpr, ALPHA: tl.constexpr, PACKED: tl.constexpr,
-                BY: tl.constexpr, BX: tl.constexpr, STEPS: tl.constexpr):  # fmt: skip
+                PTX: tl.constexpr, BY: tl.constexpr, BX: tl.constexpr, STEPS: tl.constexpr):  # fmt: skip
     """images (N, 13) int64, maps (N, 9) float64, weights (N, K + 3, 2) and controls (K, 2) float32, fills (4,) float32.
 
     MODE: 0 affine, 1 projective, 2 spline; KERNEL: 0 nearest, 1 bilinear, 2 bicubic; PADDING: 0 zeros, 1 border,
-    2 reflection, 3 fill; AVERAGE: over the footprint where the largest singular value is above `threshold`.
+    2 reflection, 3 fill; AVERAGE: over the footprint where the largest singular value is above `threshold`; PTX: the card
+    is NVIDIA's.
     One program makes one tile; owners (programs,) int32 says of which image.
     """
     n = tl.load(owners + tl.program_id(0))
@@ -301,6 +227,11 @@ def warp_kernel(images, maps, controls, weights, fills, owners, K, threshold,
         x_last, y_last = (W - 1 - edge - X).to(tl.float32), (H - 1 - edge - Y).to(tl.float32)
         x_last = tl.where(small, x_last, -1e31)
     corner = source + Y * sr + X * sp
+    blends: tl.constexpr = PACKED and KERNEL == 1 and MODE != 2 and not ALPHA and not AVERAGE
+    h0, h1, h2, h3, h4, h5 = m0, m1, m2 - 0.5, m3, m4, m5 - 0.5  # the map to half a pixel less, as `blend` wants it
+    if MODE == 1:
+        h0, h1, h2 = m0 - 0.5 * m6, m1 - 0.5 * m7, m2 - 0.5 * m8
+        h3, h4, h5 = m3 - 0.5 * m6, m4 - 0.5 * m7, m5 - 0.5 * m8
     out += v0 * dr + u0 * dp
     at = iv * (dr // 4).to(tl.int32) + iu if PACKED else iv * dr.to(tl.int32) + iu * dp.to(tl.int32)
     columns, rows = iu < ow - u0, oh - v0
@@ -308,7 +239,6 @@ def warp_kernel(images, maps, controls, weights, fills, owners, K, threshold,
         top = step * BY
         wanted = columns & (iv < rows - top)
         dv = (top + iv).to(tl.float32)
-        x, y = _place(du, dv, u0, v0, controls, weights, K, m0, m1, m2, m3, m4, m5, m6, m7, m8, MODE)
         inner, outer = False, False
         if MODE != 2 and not AVERAGE:
             dx, dy = (m1 * top, m4 * top) if MODE == 0 else (0.0, 0.0)
@@ -318,55 +248,27 @@ def warp_kernel(images, maps, controls, weights, fills, owners, K, threshold,
             if PADDING == 0 or PADDING == 3:
                 outer = (x_high + dx < x_first - 2 * edge) | (x_low + dx > x_last + 2 * edge)
                 outer = outer | (y_high + dy < y_first - 2 * edge) | (y_low + dy > y_last + 2 * edge)
-        if inner:
-            s0, s1, s2, s3 = _sample_inside(
-                corner, x, y, sr.to(tl.int32), sp.to(tl.int32), sc.to(tl.int32), KERNEL, C, ALPHA, PACKED
-            )
-        elif outer:
-            s0, s1, s2, s3 = _added(x * 0.0, x * 0.0, x * 0.0, x * 0.0, 1.0, f0, f1, f2, f3, C, ALPHA)
-        elif AVERAGE:
-            left, right = tl.maximum(du - 1, -u0), tl.minimum(du + 1, ow - 1 - u0)
-            above, below = tl.maximum(dv - 1, -v0), tl.minimum(dv + 1, oh - 1 - v0)
-            x1, y1 = _place(right, dv, u0, v0, controls, weights, K, m0, m1, m2, m3, m4, m5, m6, m7, m8, MODE)
-            x0, y0 = _place(left, dv, u0, v0, controls, weights, K, m0, m1, m2, m3, m4, m5, m6, m7, m8, MODE)
-            span = tl.maximum(right - left, 1.0)
-            ax, ay = (x1 - x0) / span, (y1 - y0) / span
-            x1, y1 = _place(du, below, u0, v0, controls, weights, K, m0, m1, m2, m3, m4, m5, m6, m7, m8, MODE)
-            x0, y0 = _place(du, above, u0, v0, controls, weights, K, m0, m1, m2, m3, m4, m5, m6, m7, m8, MODE)
-            span = tl.maximum(below - above, 1.0)
-            cx, cy = (x1 - x0) / span, (y1 - y0) / span
-            xx, yy, xy = ax * ax + ay * ay, cx * cx + cy * cy, ax * cx + ay * cy
-            half = (xx - yy) * 0.5
-            shrinks = (tl.sqrt((xx + yy) * 0.5 + tl.sqrt(half * half + xy * xy)) > threshold) & wanted
-            nx, ny = tl.where(shrinks, _count(xx), 1.0), tl.where(shrinks, _count(yy), 1.0)
-            s0, s1, s2, s3 = x * 0.0, x * 0.0, x * 0.0, x * 0.0
-            for b in range(tl.max(ny).to(tl.int32)):
-                for a in range(tl.max(nx).to(tl.int32)):
-                    u, v = (a + 0.5) / nx - 0.5, (b + 0.5) / ny - 0.5
-                    counts = wanted & (a < nx) & (b < ny)
-                    p0, p1, p2, p3 = _sample(
-                        source, X, Y, x + u * ax + v * cx, y + u * ay + v * cy, H, W, sr, sp, sc, f0, f1, f2, f3,
-                        counts, KERNEL, PADDING, CORNERS, C, ALPHA, PACKED,
-                    )  # fmt: skip
-                    over = tl.where(counts, 1.0 / (nx * ny), 0.0)
-                    s0 += over * p0
-                    s1 += over * p1
-                    s2 += over * p2
-                    s3 += over * p3
+        if blends:
+            if inner:
+                x, y = _place(du, dv, u0, v0, controls, weights, K, h0, h1, h2, h3, h4, h5, m6, m7, m8, MODE)
+                word = blend(corner, x, y, sr.to(tl.int32), PTX)
+            else:
+                s0, s1, s2, s3 = _colours(
+                    source, corner, X, Y, du, dv, u0, v0, oh, ow, H, W, sr, sp, sc, f0, f1, f2, f3, controls, weights, K,
+                    m0, m1, m2, m3, m4, m5, m6, m7, m8, threshold, wanted, False, outer,
+                    MODE, KERNEL, PADDING, CORNERS, AVERAGE, C, ALPHA, PACKED,
+                )  # fmt: skip
+                word = _word(s0, s1, s2, s3)
         else:
-            s0, s1, s2, s3 = _sample(
-                source, X, Y, x, y, H, W, sr, sp, sc, f0, f1, f2, f3, wanted, KERNEL, PADDING, CORNERS, C, ALPHA, PACKED
-            )
-        if ALPHA:
-            alpha = s1 if C == 2 else s3
-            over = tl.where(alpha >= 0.5, 1.0 / tl.where(alpha >= 0.5, alpha, 1.0), 0.0)
-            s0, s2 = s0 * over, s2 * over
-            s1 = s1 * over if C == 4 else s1
-        if ALPHA or KERNEL == 2 or PADDING == 3:  # else a mean of pixels, which is in range
-            s0, s1, s2, s3 = _clamped(s0), _clamped(s1), _clamped(s2), _clamped(s3)
+            s0, s1, s2, s3 = _colours(
+                source, corner, X, Y, du, dv, u0, v0, oh, ow, H, W, sr, sp, sc, f0, f1, f2, f3, controls, weights, K,
+                m0, m1, m2, m3, m4, m5, m6, m7, m8, threshold, wanted, inner, outer,
+                MODE, KERNEL, PADDING, CORNERS, AVERAGE, C, ALPHA, PACKED,
+            )  # fmt: skip
         there = out + top * dr
         if PACKED:
-            word = (_whole(s0) & 255) | ((_whole(s1) & 255) << 8) | ((_whole(s2) & 255) << 16) | (_whole(s3) << 24)
+            if not blends:
+                word = _word(s0, s1, s2, s3)
             tl.store(there.to(tl.pointer_type(tl.uint32)) + at, word, mask=wanted)
         else:
             pointer = there.to(tl.pointer_type(tl.uint8)) + at

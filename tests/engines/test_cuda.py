@@ -16,7 +16,7 @@ import triton.language as tl  # noqa: E402
 from stn_cli.core.families import make  # noqa: E402
 from stn_cli.core.sampling import Sampling  # noqa: E402
 from stn_cli.core.transformation import Transformation  # noqa: E402
-from stn_cli.engines import Work, cuda, lanes, tables  # noqa: E402
+from stn_cli.engines import Work, cuda, lanes, tables, triton_sampling  # noqa: E402
 from stn_cli.engines.triton_kernel import _spline  # noqa: E402
 from stn_cli.errors import StnError  # noqa: E402
 from tests.engines import reference  # noqa: E402
@@ -247,3 +247,57 @@ def test_tensors_that_the_kernel_would_read_wrongly_are_refused(engine):
     wide = torch.zeros(9, 9, 3, dtype=torch.int16)
     with pytest.raises(ValueError, match=r"uint8 on cpu, not torch\.int16"):
         engine.warp_tensors([wide], [transformation("turn")], [(4, 4)], Sampling())
+
+
+def plain(seed):
+    """U of noise, of black and white, and of one grey."""
+    rng = np.random.default_rng(seed)
+    noise = rng.integers(0, 256, (70, 90, 4)).astype(np.uint8)
+    return noise, np.where(noise > 127, 255, 0).astype(np.uint8), np.full_like(noise, 255)
+
+
+@pytest.mark.parametrize("name", ["affine", "projective"])
+def test_pixels_of_four_bytes_are_blended_in_whole_numbers(engine, name):
+    """Half a level and the thousandths that weights of 16 bits cost; a plain picture stays what it was."""
+    family, rng = make(name), np.random.default_rng(12)
+    maps = [
+        Transformation(family, np.array(family.identity()) * 0.4 + 0.1 * rng.standard_normal(family.size)) for _ in "ab"
+    ]
+    maps.append(Transformation(make("affine"), np.array([1, 0, 0, 0, 1, 0])))  # every weight 0 or 1
+    maps.append(Transformation(make("affine"), np.array([1, 0, 1 / 90, 0, 1, 1 / 70])))  # every weight a quarter
+    for image, map_ in itertools.product(plain(11), maps):
+        points = reference.input_points(map_, (70, 90), (70, 90))
+        result = engine.warp(Work(image, map_, (70, 90), Sampling("bilinear", "border", antialias="off")))
+        expected = reference.warp(image, points, Sampling("bilinear", "border", antialias="off"))
+        assert reference.difference(result, expected) <= 0.53
+        if (image == 255).all():
+            assert (result == 255).all()
+
+
+@triton.jit
+def one_word(a, b, c, out, BLOCK: tl.constexpr):
+    i = tl.arange(0, BLOCK)
+    x, y, z = tl.load(a + i), tl.load(b + i), tl.load(c + i)
+    tl.store(out + i, triton_sampling._permuted(x, y, triton_sampling.FRONT, False))
+    tl.store(out + BLOCK + i, triton_sampling._permuted(x, y, triton_sampling.BACK, False))
+    tl.store(out + 2 * BLOCK + i, triton_sampling._permuted(x, y, triton_sampling.HALVES, False))
+    tl.store(out + 3 * BLOCK + i, triton_sampling._dot(x, y, z, triton_sampling.LOWER, False))
+    tl.store(out + 4 * BLOCK + i, triton_sampling._dot(x, y, z, triton_sampling.UPPER, False))
+
+
+def test_what_stands_in_for_two_instructions_of_the_card_is_what_their_manual_says():
+    """prmt and dp2a as the PTX ISA defines them (9.7.9.7 and 9.7.1.24), by indexing bytes."""
+    rng = np.random.default_rng(13)
+    a, b, c = (rng.integers(0, 2**32, 64, dtype=np.uint32) for _ in range(3))
+    c >>= 4
+    out = np.zeros((5, 64), np.uint32)
+    one_word[(1,)](*(torch.from_numpy(t) for t in (a, b, c, out)), 64)
+    bytes_of = [t.view(np.uint8).reshape(64, 4) for t in (a, b)]
+    eight = np.concatenate(bytes_of, 1)
+    for row, selector in zip(out, (0x5140, 0x7362, 0x5410), strict=False):
+        picked = eight[:, [selector >> (4 * i) & 7 for i in range(4)]]
+        np.testing.assert_array_equal(row.view(np.uint8).reshape(64, 4), picked)
+    halves = a.view(np.uint16).reshape(64, 2).astype(np.int64)
+    for row, at in zip(out[3:], (0, 2), strict=True):
+        total = c.astype(np.int64) + (halves * bytes_of[1][:, at : at + 2]).sum(1)
+        np.testing.assert_array_equal(row, total % 2**32)
