@@ -10,7 +10,8 @@ import triton.language as tl
 ROUND = tl.constexpr(12582912.0)  # 1.5 · 2²³: float32 of this size are the integers, and their lowest 22 bits say which
 # Which bytes of two words `_permuted` puts together
 HALVES = tl.constexpr(0x5410)  # the lower two of each
-FRONT, BACK = tl.constexpr(0x5140), tl.constexpr(0x7362)  # the first of each and the second of each; the third and the fourth
+FRONT = tl.constexpr(0x5140)  # the first of each and the second of each
+BACK = tl.constexpr(0x7362)  # the third and the fourth
 THIRDS = tl.constexpr(0x0062)  # the third of each, and whatever
 LOWER, UPPER = tl.constexpr(False), tl.constexpr(True)
 

@@ -3,23 +3,28 @@
 Needs a CUDA device and Triton; nvJPEG's part needs torchvision built for it (extra nvjpeg). `--check` stops after the checks
 and fails where they do. What is printed:
 
-1. The worst difference from float64 on random θ, all families, odd sizes, outputs poisoned and framed; an image of more than
-   2³¹ bytes.
+1. The worst difference from float64 on random θ, all families, odd sizes, outputs poisoned and framed; in the last rows of
+   4096² and 20,000 pixels; in an image of more than 2³¹ bytes.
 2. The kernel alone: medians of device events around replays of a CUDA graph (no host in between), over inputs that rotate and
    exceed the cache, beside the bytes that must move (pixels of U that any output pixel reads, once, and V, once) over the
    measured copy bandwidth, and beside `affine_grid` + `grid_sample` from uint8 to uint8, replayed in the same way.
 3. From host to host through threads; nvJPEG beside libjpeg-turbo; a folder end to end on the CPU, on the GPU, and there with
    nvJPEG, in turns.
 
-`--tune` times other tile heights and warps for the first row of 2. Nothing in docs/performance.md comes from here yet: no GPU
-was at hand.
+All of it is also written to docs/benchmarks/gpu-NAME-OF-THE-CARD.md (`--out` says another folder). Nothing is downloaded; a part
+that misses a library is left out and says so. `--tune` times other tile heights, warps and registers for the first row of 2.
 """
 
 import argparse
+import datetime
+import importlib.metadata
+import itertools
+import re
 import statistics
 import sys
 import tempfile
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,75 +35,50 @@ from torch.nn import functional as F
 from stn_cli.core.families import make
 from stn_cli.core.sampling import Sampling
 from stn_cli.core.transformation import Transformation
-from stn_cli.engines import Work, cuda, gathering, jpeg_on, tables
-from stn_cli.engines.cpu import CpuEngine
-from tests.benchmarks.kernel import turned
-from tests.engines import reference
+from stn_cli.engines import Work, card, cuda, gathering, jpeg_on
+from stn_cli.errors import MissingError
+from tests.benchmarks.gpu_checks import check, check_far, check_large
 
-# Family, kernel, padding, antialias, channels, alpha. Each is compiled once, a few seconds; all at all would take an hour.
-VARIANTS = (
-    ("affine", "bilinear", "zeros", "off", 4, False), ("affine", "bilinear", "fill", "auto", 3, False),
-    ("affine", "bilinear", "zeros", "on", 4, True), ("affine", "bilinear", "reflection", "off", 1, False),
-    ("affine", "bicubic", "border", "auto", 3, False), ("affine", "bicubic", "fill", "off", 4, False),
-    ("similarity", "bilinear", "border", "off", 2, True), ("attention", "bilinear", "zeros", "auto", 3, False),
-    ("projective", "bilinear", "zeros", "off", 4, False), ("projective", "bilinear", "fill", "auto", 3, False),
-    ("projective", "bicubic", "reflection", "off", 2, True), ("projective", "bilinear", "border", "off", 1, False),
-    ("tps", "bilinear", "zeros", "off", 4, False), ("tps", "bilinear", "border", "auto", 3, False),
-    ("tps", "bicubic", "fill", "on", 4, True),
-    ("piecewise-affine", "bilinear", "zeros", "auto", 3, False), ("flow", "bicubic", "border", "off", 1, False),
-)  # fmt: skip
 PHOTO, FILES = (1080, 1920), 400  # what nvJPEG and the folder are measured on
-OPTIONS = {"tps": {"shape": (3, 4)}, "piecewise-affine": {"shape": (3, 3)}, "flow": {"shape": (9, 11)}}
+ROTATING = 512 << 20  # bytes in and out of the inputs that rotate: several times any cache
+OUT = Path(__file__).parents[2] / "docs" / "benchmarks"
 
 
-def check(engine, rounds):
-    """The worst difference from float64; every pixel written, nothing else touched."""
-    rng = np.random.default_rng(0)
-    worst = 0.0
-    for number in range(rounds * len(VARIANTS)):
-        name, kernel, padding, antialias, channels, alpha = VARIANTS[number % len(VARIANTS)]
-        family = make(name, **OPTIONS.get(name, {}))
-        theta = np.array(family.identity()) + rng.choice([0.02, 0.3]) * rng.standard_normal(family.size)
-        map_ = Transformation(family, theta)
-        size, out_size = (tuple(int(v) for v in rng.integers(2, rng.choice([40, 250]), 2)) for _ in range(2))
-        fill = tuple(rng.uniform(0, 255, channels)) if padding == "fill" else None
-        sampling = Sampling(kernel, padding, fill, bool(number % 2), antialias)
-        image = rng.integers(0, 256, (*size, channels)).astype(np.uint8)
-        points = reference.input_points(map_, size, out_size, sampling.align_corners)
-        if points.min() < -380 or points.max() > 630:
-            continue
-        work = Work(image, map_, out_size, sampling, alpha)
-        result = framed(engine, work, bool(rng.integers(2))) if tables.serves(work) else engine.warp(work)
-        off = reference.difference(result, reference.warp(image, points, sampling, alpha=alpha))
-        if not off <= 1:
-            print(f"  {name} {theta} {size} → {out_size} ×{channels} {sampling} alpha={alpha}: off by {off:.2f}")
-        worst = max(worst, off)
-    return worst
+class Report:
+    """What is printed, kept as Markdown too."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, line=""):
+        print(line, flush=True)
+        self.lines.append(line)
+
+    def part(self, name, run, *given):
+        """One part of the measurements; what it misses does not take the others along."""
+        self.say(f"\n## {name}\n")
+        start = time.perf_counter()
+        try:
+            run(self, *given)
+        except ImportError as missing:
+            self.say(f"left out: {missing}")
+        except Exception as error:
+            traceback.print_exc()
+            self.say(f"failed: {type(error).__name__}: {error}")
+        print(f"({time.perf_counter() - start:.0f} s)", flush=True)
+
+    def write(self, folder, device):
+        folder.mkdir(parents=True, exist_ok=True)
+        name = "gpu-" + re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-") + ".md"
+        (folder / name).write_text("\n".join(self.lines) + "\n", encoding="utf-8")
+        print(f"\nwritten to {folder / name}")
 
 
-def framed(engine, work, planar):
-    """The result, written into the middle of a poisoned room."""
-    order = (2, 0, 1) if planar else (0, 1, 2)
-    room = torch.full((work.out_size[0] + 6, work.out_size[1] + 6, work.image.shape[2]), 171, dtype=torch.uint8)
-    room = room.permute(order).contiguous().to(engine.device)
-    view = room[:, 3:-3, 3:-3] if planar else room[3:-3, 3:-3]
-    source = torch.from_numpy(work.image).permute(order).contiguous().to(engine.device)
-    maps, sizes = [work.transformation], [work.out_size]
-    engine.warp_tensors([source], maps, sizes, work.sampling, alpha=work.alpha, planar=planar, outputs=[view])
-    result = view.cpu().numpy().copy()
-    view.fill_(171)
-    assert bool((room == 171).all()), "wrote outside the output"
-    return result.transpose(1, 2, 0) if planar else result
-
-
-def check_large(engine):
-    """The last corner of an image of more than 2³¹ bytes, by a translation in whole pixels."""
-    side, part = 47_000, 1000
-    image = torch.randint(0, 256, (side, side, 1), dtype=torch.uint8, device=engine.device)
-    zoom, shift = part / side, 1 - part / side
-    map_ = Transformation(make("affine"), np.array([zoom, 0, shift, 0, zoom, shift]))
-    (found,) = engine.warp_tensors([image], [map_], [(part, part)], Sampling())
-    return int((found.int() - image[-part:, -part:].int()).abs().max())
+def turned(size, degrees=30):
+    """Content turned about the middle in pixels, whatever the shape of the image."""
+    (height, width), angle = size, np.radians(degrees)
+    c, s = np.cos(angle), np.sin(angle)
+    return Transformation(make("affine"), np.array([c, -s * height / width, 0, s * width / height, c, 0]))
 
 
 def replayed(calls, count=40):
@@ -130,11 +110,11 @@ def copy_bandwidth():
     return 2 * (1 << 26) / replayed([lambda p=p: p[1].copy_(p[0]) for p in pairs]) / 1e6
 
 
-def touched(map_, size):
+def touched(map_, size, device="cuda"):
     """The part of U that a bilinear V of the same size reads."""
-    grid = torch.from_numpy(map_.grid(size).astype(np.float32)).cuda().reshape(-1, 2)
-    corner = torch.floor(((grid + 1) * torch.tensor([size[1], size[0]], device="cuda") - 1) / 2).long()
-    seen = torch.zeros(size, dtype=torch.bool, device="cuda")
+    grid = torch.from_numpy(map_.grid(size)).to(device).reshape(-1, 2)
+    corner = torch.floor(((grid + 1) * torch.tensor([size[1], size[0]], device=device) - 1) / 2).long()
+    seen = torch.zeros(size, dtype=torch.bool, device=device)
     for i, j in ((0, 0), (1, 0), (0, 1), (1, 1)):
         x, y = corner[:, 0] + i, corner[:, 1] + j
         inside = (x >= 0) & (x < size[1]) & (y >= 0) & (y < size[0])
@@ -143,10 +123,11 @@ def touched(map_, size):
 
 
 def warps(engine, map_, size, channels, planar, sampling):
-    """Six calls of the kernel, each on an input and output of its own."""
+    """Calls of the kernel, each on an input and output of its own."""
     shape = (channels, *size) if planar else (*size, channels)
-    inputs = [torch.randint(0, 256, shape, dtype=torch.uint8, device="cuda") for _ in range(6)]
-    made = [engine.launches([u], [map_], [torch.empty_like(u)], sampling, planar=planar) for u in inputs]
+    count = max(6, ROTATING // (2 * int(np.prod(shape))))
+    inputs = [torch.randint(0, 256, shape, dtype=torch.uint8, device="cuda") for _ in range(count)]
+    made = [engine.launches([u], [map_], [size], [torch.empty_like(u)], sampling, planar=planar) for u in inputs]
     return [launch for (launch,) in made], inputs
 
 
@@ -162,17 +143,17 @@ def peers(map_, size, channels, inputs):
     return [lambda u=u: call(u) for u in inputs[:2]]
 
 
-def kernels(engine):
+def kernels(report, engine):
     bandwidth = copy_bandwidth()
-    print(f"\ndevice copy: {bandwidth:.0f} GB/s read and written\n")
-    print("| map | size | ms | of the roofline | grid_sample, ms | ratio |\n| --- | --- | --- | --- | --- | --- |")
+    report.say(f"device copy: {bandwidth:.0f} GB/s read and written\n")
+    report.say("| map | size | ms | of the roofline | grid_sample, ms | ratio |\n| --- | --- | --- | --- | --- | --- |")
     family = make("tps", shape=(4, 4))
     bent = Transformation(family, np.array(family.identity()) + np.random.default_rng(0).normal(0, 0.03, family.size))
     tilted = Transformation(make("projective"), np.array([0.9, 0.1, 0, -0.1, 0.9, 0, 0.1, 0.05]))
     for size, channels, planar in (
         ((4096, 4096), 4, False), ((1080, 1920), 4, False), ((1080, 1920), 3, False), ((1080, 1920), 3, True),
     ):  # fmt: skip
-        for name, map_ in (("turn by 30°", turned(size, zoom=1)), ("projective", tilted), ("TPS, 16 points", bent)):
+        for name, map_ in (("turn by 30°", turned(size)), ("projective", tilted), ("TPS, 16 points", bent)):
             calls, inputs = warps(engine, map_, size, channels, planar, Sampling(antialias="off"))
             mine = replayed(calls)
             floor = np.prod(size) * channels * (1 + touched(map_, size)) / bandwidth / 1e6
@@ -182,27 +163,27 @@ def kernels(engine):
                 row += f" {peer:.3f} | {peer / mine:.1f} |"
             else:
                 row += " | |"
-            print(row, flush=True)
+            report.say(row)
 
 
-def tune(engine):
-    print("\n| steps | warps | 4096×4096×4, turn by 30°, ms |\n| --- | --- | --- |")
-    for steps in (1, 2, 4, 8):
-        for count in (2, 4, 8):
-            cuda.STEPS, cuda.BUILD["num_warps"] = steps, count
-            calls, _ = warps(engine, turned((4096, 4096), zoom=1), (4096, 4096), 4, False, Sampling(antialias="off"))
-            print(f"| {steps} | {count} | {replayed(calls):.3f} |", flush=True)
+def tune(report, engine):
+    report.say("| steps | warps | registers at most | 4096×4096×4, turn by 30°, ms |\n| --- | --- | --- | --- |")
+    for steps, count, registers in itertools.product((1, 2, 4, 8), (2, 4, 8), (None, 80, 64)):
+        cuda.STEPS = steps
+        cuda.BUILD |= {"num_warps": count, "maxnreg": registers}
+        calls, _ = warps(engine, turned((4096, 4096)), (4096, 4096), 4, False, Sampling(antialias="off"))
+        report.say(f"| {steps} | {count} | {registers or 'any'} | {replayed(calls):.3f} |")
 
 
-def host_to_host(engine):
+def host_to_host(report, engine):
     image = np.random.default_rng(0).integers(0, 256, (1080, 1920, 3)).astype(np.uint8)
-    work = Work(image, turned((1080, 1920), zoom=1), (1080, 1920), Sampling())
+    work = Work(image, turned((1080, 1920)), (1080, 1920), Sampling())
     gathered = gathering(engine, None)[0]
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(lambda _: gathered.warp(work), range(40)))
         start = time.perf_counter()
         list(pool.map(lambda _: gathered.warp(work), range(400)))
-    print(f"\nhost to host, 20 threads, 1920×1080×3: {400 / (time.perf_counter() - start):.0f} images/s")
+    report.say(f"20 threads, 1920×1080×3: {400 / (time.perf_counter() - start):.0f} images/s")
 
 
 def photographs(count, subsampling):
@@ -218,12 +199,12 @@ def photographs(count, subsampling):
         yield simplejpeg.encode_jpeg(np.clip(pixels, 0, 255).astype(np.uint8), 90, "RGB", subsampling)
 
 
-def nvjpeg(codec):
+def nvjpeg(report, codec):
     """Both directions beside libjpeg-turbo: how far apart, and how fast with 20 threads."""
     import simplejpeg
 
-    print("\n| chroma | apart by: mean, 99.9 %, most | decoded/s | libjpeg-turbo | encoded/s | libjpeg-turbo |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    report.say("| chroma | apart by: mean, 99.9 %, most | decoded/s | libjpeg-turbo | encoded/s | libjpeg-turbo |")
+    report.say("| --- | --- | --- | --- | --- | --- |")
     for chroma in ("444", "420"):
         files = list(photographs(20, chroma))
         here = [simplejpeg.decode_jpeg(data) for data in files]
@@ -244,14 +225,15 @@ def nvjpeg(codec):
                 rate(lambda u: codec.encode(u.planes, 90, "444"), there), rate(lambda u: simplejpeg.encode_jpeg(u, 90), here),
             )  # fmt: skip
         figures = f"{apart.mean():.2f}, {np.quantile(apart, 0.999):.0f}, {apart.max()}"
-        print(f"| {':'.join(chroma)} | {figures} | " + " | ".join(f"{r:.0f}" for r in rates) + " |", flush=True)
+        report.say(f"| {':'.join(chroma)} | {figures} | " + " | ".join(f"{r:.0f}" for r in rates) + " |")
 
 
-def folder(engine, codec):
+def folder(report, engine, codec):
     """`FILES` JPEGs turned by 30°, in turns on each; images/s, median of three."""
     from stn_cli.commands.options import SamplingOptions, ThetaOptions
     from stn_cli.commands.sources import source
     from stn_cli.commands.warping import Warper
+    from stn_cli.engines.cpu import CpuEngine
     from stn_cli.folders.pipeline import cpus, run
     from stn_cli.folders.plan import make_plan
 
@@ -272,36 +254,55 @@ def folder(engine, codec):
                 results = run(plan, warper, reading=warper.reading, workers=cpus() + waiting)
                 assert len(results.done) == FILES, results.failed[:1]
                 rates[name].append(FILES / results.seconds)
-    print(f"\n{FILES} JPEGs (4:4:4) of {PHOTO[1]}×{PHOTO[0]}, {cpus()} CPUs, images/s: ", end="")
-    print(", ".join(f"{name} {statistics.median(found):.0f}" for name, found in rates.items()))
+    report.say(f"{FILES} JPEGs (4:4:4) of {PHOTO[1]}×{PHOTO[0]}, {cpus()} CPUs, images/s (least to most of three):\n")
+    for name, found in rates.items():
+        report.say(f"- {name}: {statistics.median(found):.0f} ({min(found):.0f} to {max(found):.0f})")
+
+
+def checks(report, engine, failed):
+    worst, far, large = check(engine, 8), check_far(engine), check_large(engine)
+    report.say(
+        f"worst difference from float64: {worst:.2f} levels; in large images: {far:.2f}; beyond 2³¹ bytes: {large}"
+    )
+    failed[:] = [] if worst <= 1 and far <= 1 and large <= 1 else ["a difference of more than one level"]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="the checks only; exit code 1 where one fails")
-    parser.add_argument("--tune", action="store_true", help="also time other tile heights and warps")
+    parser.add_argument("--tune", action="store_true", help="time other tile heights, warps and registers instead")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder of the report")
     options = parser.parse_args()
-    if not torch.cuda.is_available():
-        sys.exit("this needs a CUDA device: torch finds none")
-    engine = cuda.CudaEngine()
-    codec, why = jpeg_on(gathering(engine, None)[0])
-    print(torch.cuda.get_device_name(), "torch", torch.__version__)
-    print(f"JPEG by {codec.name if codec else 'libjpeg-turbo'}: {why}")
+    try:
+        card.expect_cuda()
+    except MissingError as missing:
+        sys.exit(str(missing))
+    if why := card.why_no_triton():
+        sys.exit(why)
+    engine, report, failed = cuda.CudaEngine(), Report(), ["the checks did not end"]
+    device, triton = torch.cuda.get_device_name(), importlib.metadata.version("triton")
+    report.say(
+        f"# {device}\n\n`python -m tests.benchmarks.gpu`, {datetime.date.today()}, torch {torch.__version__}, Triton {triton}"
+    )
     start = time.perf_counter()
-    worst, large = check(engine, 8), check_large(engine)
-    print(f"worst difference from float64: {worst:.2f} levels; beyond 2³¹ bytes: {large}")
-    print(f"checked in {time.perf_counter() - start:.0f} s", flush=True)
+    report.part("Checks", checks, engine, failed)
+    if failed:
+        sys.exit(failed[0])
     if options.check:
-        sys.exit(int(not (worst <= 1 and large <= 1)))
-    kernels(engine)
-    if options.tune:
-        tune(engine)
         return
-    host_to_host(engine)
-    if codec is not None:
-        nvjpeg(codec)
-    folder(engine, codec)
-    print(f"\nall in {time.perf_counter() - start:.0f} s")
+    report.part("The kernel alone", kernels, engine)
+    if options.tune:
+        report.part("Other shapes", tune, engine)
+    else:
+        codec, why = jpeg_on(gathering(engine, None)[0])
+        report.part("Host to host", host_to_host, engine)
+        if codec is not None:
+            report.part(f"JPEG by nvJPEG: {why}", nvjpeg, codec)
+        else:
+            report.say(f"\nno nvJPEG: {why}")
+        report.part("A folder end to end", folder, engine, codec)
+    report.write(options.out, device)
+    print(f"all in {time.perf_counter() - start:.0f} s")
 
 
 if __name__ == "__main__":

@@ -97,9 +97,9 @@ def main() -> None:
         for row in rows():
             print(json.dumps(row), flush=True)
         return
-    print("| variant | sm | registers | spilled | instructions | byte loads | word loads | word stores | dot products |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-    for row in rows():
+    for number, row in enumerate(rows()):
+        if not number:
+            print("|", " | ".join(row), "|\n" + "| --- " * len(row) + "|")
         print("|", " | ".join(str(value) for value in row.values()), "|", flush=True)
 
 
