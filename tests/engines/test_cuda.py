@@ -301,3 +301,29 @@ def test_what_stands_in_for_two_instructions_of_the_card_is_what_their_manual_sa
     for row, at in zip(out[3:], (0, 2), strict=True):
         total = c.astype(np.int64) + (halves * bytes_of[1][:, at : at + 2]).sum(1)
         np.testing.assert_array_equal(row, total % 2**32)
+
+
+@pytest.mark.parametrize(("size", "channels"), [((3_000_000, 900), 1), ((1_000_000, 700), 4)])
+def test_offsets_beyond_two_to_the_31_are_not_wrapped(engine, size, channels):
+    """The last rows of an image of which no more than these are in memory; an index of 32 bits would read and write elsewhere."""
+    image = np.zeros((*size, channels), np.uint8)
+    assert image.size > 2**31
+    image[-100:] = picture(np.random.default_rng(14), "uint8", channels, (100, size[1]))
+    shift = np.array([1, 0, 2 * 3.25 / size[1], 0, 1, 2 * -2.5 / size[0]])
+    sampling = Sampling("bilinear", "border", antialias="off")
+    result = engine.warp(Work(image, Transformation(make("affine"), shift), size, sampling), (size[0] - 20, size[0]))
+    x, y = np.meshgrid(np.arange(size[1]) + 3.25, np.arange(80, 100) - 2.5)
+    expected = reference.warp(image[-100:], np.stack([x, y], -1), sampling)
+    assert reference.difference(result, expected) <= 1
+
+
+@pytest.mark.parametrize(("fx", "fy"), [(0.9999946, 0.99993646), (0.9999953, 0.9999629), (0.99997815, 0.9999929)])
+def test_a_weight_that_rounds_below_nothing_is_nothing(engine, fx, fy):
+    """1 - fx - fy + fx·fy of three rounded numbers may be -2⁻¹⁶; without a sign that would be all but 1."""
+    image = np.zeros((70, 90, 4), np.uint8)
+    image[::2, ::2] = 255
+    map_ = Transformation(make("affine"), np.array([1, 0, 2 * fx / 90, 0, 1, 2 * fy / 70]))
+    sampling = Sampling("bilinear", "border", antialias="off")
+    result = engine.warp(Work(image, map_, (70, 90), sampling))
+    expected = reference.warp(image, reference.input_points(map_, (70, 90), (70, 90)), sampling)
+    assert reference.difference(result, expected) <= 0.53
