@@ -16,7 +16,7 @@ import numpy as np
 
 from stn_cli.engines import Engine, Work
 
-BATCH_BYTES = 1 << 28  # pixels in and out of one call: larger ones gain nothing, and each lane keeps as much memory locked
+BATCH_BYTES = 1 << 28  # pixels in and out of one call: more gain nothing, and each lane keeps as much memory locked
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
