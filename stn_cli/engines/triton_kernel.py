@@ -128,12 +128,12 @@ def _whole(value):
 
 
 @triton.jit
-def _colours(source, corner, X, Y, du, dv, u0, v0, oh, ow, H, W, sr, sp, sc, f0, f1, f2, f3, controls, weights, K,
+def _colours(source, corner, X, Y, x, y, du, dv, u0, v0, oh, ow, H, W, sr, sp, sc, f0, f1, f2, f3, controls, weights, K,
              m0, m1, m2, m3, m4, m5, m6, m7, m8, threshold, wanted, inner, outer,
              MODE: tl.constexpr, KERNEL: tl.constexpr, PADDING: tl.constexpr, CORNERS: tl.constexpr, AVERAGE: tl.constexpr,
              C: tl.constexpr, ALPHA: tl.constexpr, PACKED: tl.constexpr):  # fmt: skip
-    """V at the pixels (u0 + du, v0 + dv), from 0 to 255; `inner` and `outer`: no tap of theirs lies outside, or none inside."""
-    x, y = _place(du, dv, u0, v0, controls, weights, K, m0, m1, m2, m3, m4, m5, m6, m7, m8, MODE)
+    """V at the pixels (u0 + du, v0 + dv), which read (X + x, Y + y), from 0 to 255; `inner` and `outer`: no tap of theirs lies
+    outside, or none inside."""
     if inner:
         s0, s1, s2, s3 = sample_inside(
             corner, x, y, sr.to(tl.int32), sp.to(tl.int32), sc.to(tl.int32), KERNEL, C, ALPHA, PACKED
@@ -227,7 +227,7 @@ def warp_kernel(images, maps, controls, weights, fills, owners, K, threshold,
         x_last, y_last = (W - 1 - edge - X).to(tl.float32), (H - 1 - edge - Y).to(tl.float32)
         x_last = tl.where(small, x_last, -1e31)
     corner = source + Y * sr + X * sp
-    blends: tl.constexpr = PACKED and KERNEL == 1 and MODE != 2 and not ALPHA and not AVERAGE
+    blends: tl.constexpr = PACKED and KERNEL == 1 and not ALPHA and not AVERAGE
     h0, h1, h2, h3, h4, h5 = m0, m1, m2 - 0.5, m3, m4, m5 - 0.5  # the map to half a pixel less, as `blend` wants it
     if MODE == 1:
         h0, h1, h2 = m0 - 0.5 * m6, m1 - 0.5 * m7, m2 - 0.5 * m8
@@ -248,20 +248,30 @@ def warp_kernel(images, maps, controls, weights, fills, owners, K, threshold,
             if PADDING == 0 or PADDING == 3:
                 outer = (x_high + dx < x_first - 2 * edge) | (x_low + dx > x_last + 2 * edge)
                 outer = outer | (y_high + dy < y_first - 2 * edge) | (y_low + dy > y_last + 2 * edge)
+        if MODE == 2 or not blends:
+            x, y = _place(du, dv, u0, v0, controls, weights, K, m0, m1, m2, m3, m4, m5, m6, m7, m8, MODE)
+        if MODE == 2 and not AVERAGE:  # bent, corners say nothing of what lies between
+            inside = (x >= edge) & (x <= W - 1 - edge) & (y >= edge) & (y <= H - 1 - edge)
+            inner = small & (tl.min(inside.to(tl.int32)) == 1)
         if blends:
             if inner:
-                x, y = _place(du, dv, u0, v0, controls, weights, K, h0, h1, h2, h3, h4, h5, m6, m7, m8, MODE)
+                if MODE == 2:
+                    x, y = x - 0.5, y - 0.5
+                else:
+                    x, y = _place(du, dv, u0, v0, controls, weights, K, h0, h1, h2, h3, h4, h5, m6, m7, m8, MODE)
                 word = blend(corner, x, y, sr.to(tl.int32), PTX)
             else:
+                if MODE != 2:
+                    x, y = _place(du, dv, u0, v0, controls, weights, K, m0, m1, m2, m3, m4, m5, m6, m7, m8, MODE)
                 s0, s1, s2, s3 = _colours(
-                    source, corner, X, Y, du, dv, u0, v0, oh, ow, H, W, sr, sp, sc, f0, f1, f2, f3, controls, weights, K,
+                    source, corner, X, Y, x, y, du, dv, u0, v0, oh, ow, H, W, sr, sp, sc, f0, f1, f2, f3, controls, weights, K,
                     m0, m1, m2, m3, m4, m5, m6, m7, m8, threshold, wanted, False, outer,
                     MODE, KERNEL, PADDING, CORNERS, AVERAGE, C, ALPHA, PACKED,
                 )  # fmt: skip
                 word = _word(s0, s1, s2, s3)
         else:
             s0, s1, s2, s3 = _colours(
-                source, corner, X, Y, du, dv, u0, v0, oh, ow, H, W, sr, sp, sc, f0, f1, f2, f3, controls, weights, K,
+                source, corner, X, Y, x, y, du, dv, u0, v0, oh, ow, H, W, sr, sp, sc, f0, f1, f2, f3, controls, weights, K,
                 m0, m1, m2, m3, m4, m5, m6, m7, m8, threshold, wanted, inner, outer,
                 MODE, KERNEL, PADDING, CORNERS, AVERAGE, C, ALPHA, PACKED,
             )  # fmt: skip

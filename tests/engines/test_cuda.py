@@ -256,10 +256,10 @@ def plain(seed):
     return noise, np.where(noise > 127, 255, 0).astype(np.uint8), np.full_like(noise, 255)
 
 
-@pytest.mark.parametrize("name", ["affine", "projective"])
+@pytest.mark.parametrize("name", ["affine", "projective", "tps"])
 def test_pixels_of_four_bytes_are_blended_in_whole_numbers(engine, name):
     """Half a level and the thousandths that weights of 16 bits cost; a plain picture stays what it was."""
-    family, rng = make(name), np.random.default_rng(12)
+    family, rng = make(name, **({"shape": (3, 3)} if name == "tps" else {})), np.random.default_rng(12)
     maps = [
         Transformation(family, np.array(family.identity()) * 0.4 + 0.1 * rng.standard_normal(family.size)) for _ in "ab"
     ]
