@@ -29,7 +29,7 @@ from stn_cli.engines import Work
 from stn_cli.engines.lanes import Lane, OnDevice, padded
 from stn_cli.engines.tables import AFFINE, SPLINE, image_row, kind_of, map_row, serves, shrinks, spline_weights
 from stn_cli.engines.torch import TorchEngine, shared, within_memory
-from stn_cli.engines.triton_kernel import BUILD, INTERPRETED, TILE, warp_kernel
+from stn_cli.engines.triton_kernel import BLEND_BUILD, BUILD, INTERPRETED, TILE, warp_kernel
 
 STEPS = 4  # `TILE`s below each other, made by one program
 PTX = not INTERPRETED and torch.version.hip is None  # whether the kernel may speak NVIDIA's assembly language
@@ -213,6 +213,8 @@ class CudaEngine:
             np.resize(sampling.constant(channels), 4).astype(np.float32),
             np.repeat(np.arange(len(images), dtype=np.int32), tiles),
         )  # fmt: skip
+        blends = PTX and packed and sampling.kernel == "bilinear" and not alpha and not averages
+        build = BUILD | (BLEND_BUILD if blends else {})
         kernel: Any = warp_kernel  # what triton.jit makes of it is indexed by the launch grid
 
         def launch() -> None:
@@ -221,7 +223,7 @@ class CudaEngine:
                     *tables, len(controls), (AUTO if sampling.antialias == "auto" else 1.0) + SLACK,
                     MODE=mode, KERNEL=KERNELS.index(sampling.kernel), PADDING=PADDINGS.index(sampling.padding),
                     CORNERS=sampling.align_corners, AVERAGE=averages, C=channels, ALPHA=alpha, PACKED=packed, PTX=PTX,
-                    BY=TILE[0], BX=TILE[1], STEPS=STEPS, **BUILD,
+                    BY=TILE[0], BX=TILE[1], STEPS=STEPS, **build,
                 )  # fmt: skip
             _ = alive  # the tables hold addresses only
 

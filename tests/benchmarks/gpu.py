@@ -170,7 +170,7 @@ def tune(report, engine):
     report.say("| steps | warps | registers at most | 4096×4096×4, turn by 30°, ms |\n| --- | --- | --- | --- |")
     for steps, count, registers in itertools.product((1, 2, 4, 8), (2, 4, 8), (None, 80, 64)):
         cuda.STEPS = steps
-        cuda.BUILD |= {"num_warps": count, "maxnreg": registers}
+        cuda.BUILD["num_warps"], cuda.BLEND_BUILD["maxnreg"] = count, registers
         calls, _ = warps(engine, turned((4096, 4096)), (4096, 4096), 4, False, Sampling(antialias="off"))
         report.say(f"| {steps} | {count} | {registers or 'any'} | {replayed(calls):.3f} |")
 

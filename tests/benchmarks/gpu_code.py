@@ -42,8 +42,8 @@ def machine_code(architecture: int, **variant) -> tuple[bytes, str]:
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from stn_cli.engines.cuda import BUILD, STEPS
-    from stn_cli.engines.triton_kernel import TILE, warp_kernel
+    from stn_cli.engines.cuda import STEPS
+    from stn_cli.engines.triton_kernel import BLEND_BUILD, BUILD, TILE, warp_kernel
 
     plain = {"MODE": 0, "KERNEL": 1, "PADDING": 0, "CORNERS": False, "AVERAGE": False, "C": 4, "ALPHA": False}
     chosen = {**plain, "PACKED": True, "PTX": True, "BY": TILE[0], "BX": TILE[1], "STEPS": STEPS, **variant}
@@ -53,7 +53,9 @@ def machine_code(architecture: int, **variant) -> tuple[bytes, str]:
         constexprs=chosen,
         attrs={(i,): [["tt.divisibility", 16]] for i in range(6)},
     )
-    made = triton.compile(source, target=GPUTarget("cuda", architecture, 32), options=BUILD)
+    blends = chosen["PACKED"] and chosen["KERNEL"] == 1 and not chosen["ALPHA"] and not chosen["AVERAGE"]
+    options = BUILD | (BLEND_BUILD if blends else {})
+    made = triton.compile(source, target=GPUTarget("cuda", architecture, 32), options=options)
     return made.asm["cubin"], made.asm["ptx"]
 
 
