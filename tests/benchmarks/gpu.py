@@ -32,6 +32,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from stn_cli.core.coordinates import target_grid
 from stn_cli.core.families import make
 from stn_cli.core.sampling import Sampling
 from stn_cli.core.transformation import Transformation
@@ -110,15 +111,18 @@ def copy_bandwidth():
     return 2 * (1 << 26) / replayed([lambda p=p: p[1].copy_(p[0]) for p in pairs]) / 1e6
 
 
-def touched(map_, size, device="cuda"):
+def touched(map_, size, device="cuda", band=256):
     """The part of U that a bilinear V of the same size reads."""
-    grid = torch.from_numpy(map_.grid(size)).to(device).reshape(-1, 2)
-    corner = torch.floor(((grid + 1) * torch.tensor([size[1], size[0]], device=device) - 1) / 2).long()
+    like = {"dtype": torch.float64, "device": device}
+    theta, scale = torch.tensor(map_.theta, **like), torch.tensor([size[1], size[0]], device=device)
+    target = target_grid(torch, size, **like)
     seen = torch.zeros(size, dtype=torch.bool, device=device)
-    for i, j in ((0, 0), (1, 0), (0, 1), (1, 1)):
-        x, y = corner[:, 0] + i, corner[:, 1] + j
-        inside = (x >= 0) & (x < size[1]) & (y >= 0) & (y < size[0])
-        seen[y[inside], x[inside]] = True
+    for rows in target.split(band):
+        corner = torch.floor(((map_.family.points(theta, rows)[0] + 1) * scale - 1) / 2).long().reshape(-1, 2)
+        for i, j in ((0, 0), (1, 0), (0, 1), (1, 1)):
+            x, y = corner[:, 0] + i, corner[:, 1] + j
+            inside = (x >= 0) & (x < size[1]) & (y >= 0) & (y < size[0])
+            seen[y[inside], x[inside]] = True
     return float(seen.float().mean())
 
 

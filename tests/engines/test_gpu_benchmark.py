@@ -32,7 +32,7 @@ def test_the_part_of_the_input_that_is_read_is_counted():
             for i, j in ((x, y), (x + 1, y), (x, y + 1), (x + 1, y + 1)):
                 if 0 <= i < size[1] and 0 <= j < size[0]:
                     seen[j, i] = True
-        return gpu.touched(map_, size, "cpu"), seen.mean()
+        return gpu.touched(map_, size, "cpu", band=7), seen.mean()
 
     for theta in ([0.87, -0.5, 0.01, 0.5, 0.87, 0], [0.3, 0, 0.5, 0, 0.3, -0.5], [1, 0, 0.03, 0, 1, 0.01]):
         found, expected = read(theta, (30, 40))
