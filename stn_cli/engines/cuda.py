@@ -171,7 +171,10 @@ class CudaEngine:
         planar: bool = False,
         top: int = 0,
     ) -> list[Callable[[], None]]:
-        """What `warp_tensors` launches, ready to go: the tables are on the device; each call warps once more."""
+        """What `warp_tensors` launches, ready to go: each call warps once more, on the stream that is then current.
+
+        The tables are sent on the stream that is current now; another has to wait for it.
+        """
         for tensor in (*inputs, *outputs):
             if tensor.device != self.device or tensor.dtype != torch.uint8:
                 raise ValueError(f"uint8 on {self.device}, not {tensor.dtype} on {tensor.device}")

@@ -84,6 +84,7 @@ def turned(size, degrees=30):
 
 def replayed(calls, count=40):
     """Median milliseconds of one of `calls`, replayed one after the other as a CUDA graph."""
+    torch.cuda.synchronize()  # streams of torch's do not wait for the one on which inputs and tables were sent
     aside = torch.cuda.Stream()
     with torch.cuda.stream(aside):
         for call in calls:
