@@ -44,7 +44,7 @@ def bench(
     from tempfile import TemporaryDirectory
 
     from stn_cli.commands.warping import How, Warper
-    from stn_cli.engines import choose, gathering, jpeg_on
+    from stn_cli.engines import choose, gathering, jpeg_on, lacks
     from stn_cli.folders.measure import measure, results_in, sample
     from stn_cli.folders.pipeline import cpus
     from stn_cli.folders.plan import make_plan
@@ -64,6 +64,8 @@ def bench(
         for job in plans(0).jobs:
             source.settings(job.name)
         engine, _ = choose(machine.device, (job.source for job in plans(0).jobs))
+        if less := lacks(engine):
+            typer.echo(f"device {engine.name}: {less}", err=True)
         if engine.name == "cpu":
             from stn_cli.engines.native import on_compile
 

@@ -136,7 +136,8 @@ def test_a_user_who_says_where_is_heeded(monkeypatch, tmp_path):
     assert "TRITON_CACHE_DIR" not in os.environ
 
 
-def test_the_command_says_what_is_lacking_without_being_asked(monkeypatch, tmp_path, capsys):
+@pytest.mark.parametrize("command", ["warp", "bench"])
+def test_the_commands_say_what_is_lacking_without_being_asked(monkeypatch, tmp_path, capsys, command):
     import numpy as np
     from PIL import Image
 
@@ -147,8 +148,10 @@ def test_the_command_says_what_is_lacking_without_being_asked(monkeypatch, tmp_p
         engines, "_cuda", lambda: TorchEngine("cpu", lacks=f"{card.NEEDS_COMPILER}; torch warps instead")
     )
     Image.fromarray(np.full((9, 9, 3), 77, np.uint8)).save(tmp_path / "a.png")
+    out = ["--out", f"{tmp_path}/b.png"] if command == "warp" else []
     with pytest.raises(SystemExit) as ended:
-        main(["warp", f"{tmp_path}/a.png", "--out", f"{tmp_path}/b.png", "--rotate", "90", "--device", "cuda"])
+        main([command, f"{tmp_path}/a.png", *out, "--rotate", "90", "--device", "cuda"])
     assert not ended.value.code
     assert "needs a C compiler" in " ".join(capsys.readouterr().err.split())
-    assert np.asarray(Image.open(tmp_path / "b.png"))[4, 4, 0] == 77
+    if command == "warp":
+        assert np.asarray(Image.open(tmp_path / "b.png"))[4, 4, 0] == 77
