@@ -17,6 +17,7 @@ from stn_cli.engines import Work, codes, native
 from stn_cli.engines.axes import Axis, axes
 from stn_cli.engines.codes import AFFINE, LANES, PROJECTIVE, TABLE
 from stn_cli.engines.lattice import lattice_for
+from stn_cli.engines.phases import ROOM, Phases, phases
 from stn_cli.engines.points import exact_points, mesh_rows
 
 KERNEL_CODES = dict(zip(KERNELS, (codes.NEAREST, codes.BILINEAR, codes.BICUBIC), strict=True))
@@ -25,7 +26,7 @@ ANTIALIAS_CODES = dict(zip(ANTIALIAS, (codes.AUTO, codes.ON, codes.OFF), strict=
 TABLE_POINTS = 1 << 16  # points of the sampling grid held at a time, where a map has no matrix
 SMALL = 64 * 64  # pixels of an input that is copied with a rim around it (`small`)
 KEPT_POINTS = 1 << 20  # grids up to this size, 16 MB, are kept for the next image
-_NO_TABLE, _NO_MATRIX = np.empty(0), np.zeros(9)
+_NO_TABLE, _NO_MATRIX, _NOWHERE = np.empty(0), np.zeros(9), np.array([0.0, 0, -1, -1])
 
 
 class CpuEngine:
@@ -197,21 +198,50 @@ def _fast(work: Work, out: np.ndarray, first: int, how: Plan) -> None:
     fill = np.array(sampling.constant(image.shape[2]), np.float32)
     kernel = native.load("warp_rows", image.dtype, image.shape[2], work.alpha)
     antialias = int(how.antialias[0])
+    found = _phases(work, how)
+    inside = _NOWHERE if found is None else found.inside(in_size)
 
     def warp(strip: np.ndarray, row: int, matrix: np.ndarray, table: np.ndarray, low: int) -> None:
         kernel(
             image.ctypes.data, image.size, *in_size, strip.ctypes.data, strip.size, *out_size, row, len(strip),
-            int(how.modes[0]), matrix.ctypes.data, table.ctypes.data, table.size, low, fill.ctypes.data,
+            int(how.modes[0]), matrix.ctypes.data, inside.ctypes.data, table.ctypes.data, table.size, low, fill.ctypes.data,
             KERNEL_CODES[sampling.kernel], PADDING_CODES[sampling.padding], sampling.align_corners, antialias,
         )  # fmt: skip
 
     if how.matrices is not None:
         warp(out, first, how.matrices[0], _NO_TABLE, 0)
+        if found is not None:
+            _sum(work, out, first, how.matrices[0], inside, found)
         return
     halo = 0 if antialias == codes.OFF else 1
     for start, stop, low, high in _tiles(first, first + len(out), out_size, halo):
         table = _table(work.transformation, in_size, out_size, sampling.align_corners, low, high)
         warp(out[start - first : stop - first], start, _NO_MATRIX, table, low)
+
+
+def _phases(work: Work, how: Plan) -> Phases | None:
+    """Where the map is affine and averages: the weights with which it sums pixels inside the image."""
+    image = work.image
+    averages = how.modes[0] == AFFINE and how.antialias[0] != codes.OFF and work.sampling.kernel == "bilinear"
+    if how.matrices is None or not averages or image[0].nbytes < 64 or image.size >= 1 << 31:
+        return None
+    pairs = image.dtype == np.uint8 and not work.alpha
+    return phases(tuple(how.matrices[0, [0, 1, 3, 4]].tolist()), work.out_size, pairs)
+
+
+def _sum(work: Work, out: np.ndarray, first: int, matrix: np.ndarray, inside: np.ndarray, found: Phases) -> None:
+    image, (x, y), table = work.image, (found.x, found.y), found.table
+    _, width, channels = image.shape
+    pitch = table[0, 0].nbytes // 4
+    offsets = (found.rows * width + found.columns) * channels
+    starts, shares, mixed = np.empty((2, ROOM), np.int32), np.empty((4, ROOM), np.float32), np.empty(pitch, np.float32)
+    native.load("sum_rows", image.dtype, channels, work.alpha)(
+        image.ctypes.data, image.size, width, out.ctypes.data, out.size, out.shape[1], first, len(out), matrix.ctypes.data,
+        inside.ctypes.data, found.shift.ctypes.data, x.at.ctypes.data, x.over.ctypes.data, x.bins.ctypes.data, x.at.size,
+        y.at.ctypes.data, y.over.ctypes.data, y.bins.ctypes.data, y.at.size, x.bins.size, table.ctypes.data,
+        table.nbytes // 4, pitch, found.scale, offsets.ctypes.data, offsets.size, starts.ctypes.data, shares.ctypes.data,
+        ROOM, mixed.ctypes.data,
+    )  # fmt: skip
 
 
 def _plain(work: Work, out: np.ndarray, first: int) -> None:

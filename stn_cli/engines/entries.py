@@ -12,7 +12,7 @@ import numpy as np
 from numba import carray, types
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from stn_cli.engines import fused, grid_kernels, separable, small
+from stn_cli.engines import fused, grid_kernels, polyphase, separable, small
 
 # What a kernel may name: Python's and numba's ways to raise (never gone: kernels do not raise), what `native` supplies, and
 # intrinsics that are instructions. LLVM links any other name to address zero, and says nothing.
@@ -32,6 +32,8 @@ def compiled(kernel: str, dtype: np.dtype | None, channels: int, alpha: bool) ->
         entry, signature = _warp_rows(dtype, channels, alpha)
     elif kernel == "shrink_rows":
         entry, signature = _shrink_rows(dtype, channels, alpha)
+    elif kernel == "sum_rows":
+        entry, signature = _sum_rows(dtype, channels, alpha)
     elif kernel == "warp_small":
         entry, signature = _warp_small(channels)
     else:
@@ -54,17 +56,17 @@ def _warp_rows(dtype: np.dtype | None, channels: int, alpha: bool) -> tuple[Call
 
     def entry(
         src, src_size, height, width, out, out_size, out_height, out_width, row0, rows, mode,
-        matrix, table, table_size, first_row, fill, kind, padding, corners, antialias,
+        matrix, inside, table, table_size, first_row, fill, kind, padding, corners, antialias,
     ):  # fmt: skip
         warp_rows(
             carray(src, (src_size,)), height, width, carray(out, (out_size,)), out_height, out_width, row0, rows, mode,
-            carray(matrix, (9,)), carray(table, (table_size,)), first_row,
+            carray(matrix, (9,)), carray(inside, (4,)), carray(table, (table_size,)), first_row,
             to_fixed_tuple(carray(fill, (channels,)), channels), alpha_flag, kind, padding, corners, antialias,
         )  # fmt: skip
 
     return entry, types.void(
         element, _WHOLE, _WHOLE, _WHOLE, element, _WHOLE, _WHOLE, _WHOLE, _WHOLE, _WHOLE, _WHOLE,
-        _REAL, _REAL, _WHOLE, _WHOLE, _NARROW, _WHOLE, _WHOLE, types.boolean, _WHOLE,
+        _REAL, _REAL, _REAL, _WHOLE, _WHOLE, _NARROW, _WHOLE, _WHOLE, types.boolean, _WHOLE,
     )  # fmt: skip
 
 
@@ -89,6 +91,31 @@ def _shrink_rows(dtype: np.dtype | None, channels: int, alpha: bool) -> tuple[Ca
     return entry, types.void(
         element, _WHOLE, _WHOLE, element, _WHOLE, _WHOLE, _WHOLE, _INDICES, _INDICES, _NARROW, _WHOLE, _WHOLE,
         _NARROW, _INDICES, _NARROW, _WHOLE, _WHOLE, _NARROW, _NARROW, types.boolean, _WHOLE, _WHOLE, _NARROW, _WHOLE,
+    )  # fmt: skip
+
+
+def _sum_rows(dtype: np.dtype | None, channels: int, alpha: bool) -> tuple[Callable, types.Type]:
+    element = types.CPointer(numba.from_dtype(dtype))
+    like, alpha_flag = (0,) * channels, (True,) if alpha else ()
+    sum_rows = polyphase.sum_rows
+
+    def entry(
+        src, src_size, width, out, out_size, out_width, row0, rows, matrix, inside, shift, x_at, x_over, x_bins, x_count,
+        y_at, y_over, y_bins, y_count, bins, table, table_size, pitch, scale, offsets, runs, starts, shares, room, mixed,
+    ):  # fmt: skip
+        sum_rows(
+            carray(src, (src_size,)), width, carray(out, (out_size,)), out_width, row0, rows, carray(matrix, (9,)),
+            carray(inside, (4,)), carray(shift, (2,)),
+            (carray(x_at, (x_count,)), carray(x_over, (x_count,)), carray(x_bins, (bins,))),
+            (carray(y_at, (y_count,)), carray(y_over, (y_count,)), carray(y_bins, (bins,))),
+            carray(table, (table_size,)), pitch, scale, carray(offsets, (runs,)), carray(starts, (2 * room,)),
+            carray(shares, (4 * room,)), carray(mixed, (pitch,)), like, alpha_flag,
+        )  # fmt: skip
+
+    return entry, types.void(
+        element, _WHOLE, _WHOLE, element, _WHOLE, _WHOLE, _WHOLE, _WHOLE, _REAL, _REAL, _REAL,
+        _NARROW, _NARROW, _INDICES, _WHOLE, _NARROW, _NARROW, _INDICES, _WHOLE, _WHOLE,
+        _NARROW, _WHOLE, _WHOLE, types.float64, _WHOLES, _WHOLE, _INDICES, _NARROW, _WHOLE, _NARROW,
     )  # fmt: skip
 
 

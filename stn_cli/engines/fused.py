@@ -11,6 +11,7 @@ from stn_cli.engines.inner import (
     fixed,
     inner_block,
     inner_span,
+    inside_span,
     lane_steps,
     projective_inner,
     table_inner,
@@ -175,11 +176,12 @@ def averaged(src, height, width, fill, alpha, kind, padding, corners, low, X, Y,
 @apart
 def warp_rows(
     src, height, width, out, out_height, out_width, row0, rows,
-    mode, matrix, table, first_row, fill, alpha, kind, padding, corners, antialias,
+    mode, matrix, inside, table, first_row, fill, alpha, kind, padding, corners, antialias,
 ):  # fmt: skip
     """Rows row0 … row0 + rows - 1 of V into `out`, which holds them alone and, where W' < 16, sixteen pixels more.
 
-    src, out: flat, of one dtype. matrix (9,): output → input pixels. table: flat float64 (x, y) of every output pixel from
+    src, out: flat, of one dtype. matrix (9,): output → input pixels. inside (4,): pixels averaged there are left to `polyphase`,
+    and anything may stand in their place; see `inside_span`. table: flat float64 (x, y) of every output pixel from
     row `first_row` on, with a halo of one row where `antialias` is not off. fill: one float32 a channel; its length is the
     number of channels, 1 to 4. alpha: (True,) where the last of 2 or 4 channels is alpha, else ().
     """
@@ -199,7 +201,10 @@ def warp_rows(
     places = projective_inner(matrix, 0, row0)  # of the projective block at column `coming`
     steps, step_x, step_y = lane_steps(matrix), fixed(matrix[0]), fixed(matrix[3])
     row_x, row_y = step_x, step_y
-    constant_outside = padding in (ZEROS, FILL) and mode != TABLE and antialias == OFF
+    constant_outside = padding in (ZEROS, FILL) and (mode == AFFINE or (mode == PROJECTIVE and antialias == OFF))
+    reach = 2.0 if kind == BICUBIC else 1.0
+    if antialias != OFF:
+        reach += 0.5 * max(abs(matrix[0]) + abs(matrix[1]), abs(matrix[3]) + abs(matrix[4]))
     zero = f32(0.0)
     footprint = (zero, zero, zero, zero, zero, zero)
     if mode == AFFINE and antialias != OFF:  # the same everywhere
@@ -215,14 +220,20 @@ def warp_rows(
             inner, touching = (0, 0), (0, out_width)
             if large and mode != TABLE:
                 ways = ways_ahead(matrix, (tile + end) >> 1, row, stride, size)
+            others = (0, 0)  # columns that another kernel makes
+            if antialias != OFF and mode == AFFINE:
+                others = inside_span(matrix, inside, row, out_width)
             if constant_outside:
-                touching = touching_span(matrix, row, out_width, width, height, 2.0 if kind == BICUBIC else 1.0)
+                touching = touching_span(matrix, row, out_width, width, height, reach)
             if in_fields and mode != TABLE:
                 inner = inner_span(matrix, row, out_width, width, low, kind)
                 if mode == AFFINE and inner[0] < inner[1]:
                     row_x = fixed(matrix[1] * row + matrix[2])
                     row_y = fixed(matrix[4] * row + matrix[5])
             while column < end:
+                if others[0] <= column < others[1]:
+                    column = others[1]
+                    continue
                 column = max(min(column, out_width - LANES), 0)
                 index = (r * out_width + column) * n
                 if column + LANES <= touching[0] or column >= touching[1]:

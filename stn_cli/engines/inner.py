@@ -64,6 +64,15 @@ def inner_span(m, row, out_width, width, height, kind):
 
 
 @helper
+def inside_span(m, inside, row, out_width):
+    """The columns (first, last + 1) of an output row whose places lie in `inside` (left, top, right, bottom); four or none."""
+    first, last = span(
+        m, row, out_width, inside[0] + MARGIN, inside[1] + MARGIN, inside[2] - MARGIN, inside[3] - MARGIN
+    )
+    return (first, last) if last - first >= 4 else (0, 0)
+
+
+@helper
 def touching_span(m, row, out_width, width, height, reach):
     """The columns whose samples may need a pixel of the image, for a kernel of `reach` pixels."""
     low = reach + MARGIN

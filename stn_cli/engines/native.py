@@ -28,12 +28,17 @@ _POINTER, _WHOLE = ctypes.c_void_p, ctypes.c_int64
 ARGUMENTS = {
     "warp_rows": (
         *(_POINTER, _WHOLE, _WHOLE, _WHOLE, _POINTER, _WHOLE, _WHOLE, _WHOLE, _WHOLE, _WHOLE),
-        *(_WHOLE, _POINTER, _POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE, _WHOLE, ctypes.c_bool, _WHOLE),
+        *(_WHOLE, _POINTER, _POINTER, _POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE, _WHOLE, ctypes.c_bool, _WHOLE),
     ),
     "shrink_rows": (
         *(_POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE, _WHOLE, _WHOLE, _POINTER, _POINTER, _POINTER, _WHOLE, _WHOLE),
         *(_POINTER, _POINTER, _POINTER, _WHOLE, _WHOLE, _POINTER, _POINTER, ctypes.c_bool, _WHOLE, _WHOLE),
         *(_POINTER, _WHOLE),
+    ),
+    "sum_rows": (
+        *(_POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE, _WHOLE, _WHOLE, _WHOLE, _POINTER, _POINTER, _POINTER),
+        *(_POINTER, _POINTER, _POINTER, _WHOLE, _POINTER, _POINTER, _POINTER, _WHOLE, _WHOLE),
+        *(_POINTER, _WHOLE, _WHOLE, ctypes.c_double, _POINTER, _WHOLE, _POINTER, _POINTER, _WHOLE, _POINTER),
     ),
     "warp_small": (
         *(_POINTER, _WHOLE, _WHOLE, _WHOLE, _POINTER, _WHOLE, _WHOLE, _WHOLE, _WHOLE, _WHOLE),

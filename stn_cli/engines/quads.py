@@ -45,15 +45,21 @@ def load_whole(typingctx, array, index):
     return I(array, types.intp), lower
 
 
-@intrinsic
-def store_row(typingctx, array, index, value):
-    """Write F into a flat float32 array from element `index` on."""
+def _store_row(vector):
+    def typing(typingctx, array, index, value):
+        def lower(context, builder, sig, args):
+            builder.store(args[2], _pointer(context, builder, sig.args[0], args[0], args[1], vector.llvm), align=4)
+            return context.get_dummy_value()
 
-    def lower(context, builder, sig, args):
-        builder.store(args[2], _pointer(context, builder, sig.args[0], args[0], args[1], F.llvm), align=4)
-        return context.get_dummy_value()
+        return types.void(array, types.intp, vector), lower
 
-    return types.void(array, types.intp, F), lower
+    return intrinsic(typing)
+
+
+store_row, store_whole = (
+    _store_row(F),
+    _store_row(I),
+)  # (array of 32 bits an element, index, F or I): written from `index` on
 
 
 def _four_spread(order):
