@@ -157,17 +157,22 @@ def simplejpeg_opencv(folder, out, suffix, threads):
     each(work, folder, out, suffix, threads)
 
 
-def opencv_shrink(folder, out, suffix, threads):
+def opencv_shrink(folder, out, suffix, threads, whole=False):
     import cv2
 
     cv2.setNumThreads(1)
 
     def work(source, target):
-        image = cv2.imread(str(source), cv2.IMREAD_REDUCED_COLOR_4)
+        image = cv2.imread(str(source), cv2.IMREAD_COLOR if whole else cv2.IMREAD_REDUCED_COLOR_4)
         small = cv2.resize(image, SMALL, interpolation=cv2.INTER_AREA)
         cv2.imwrite(str(target), small, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
 
     each(work, folder, out, suffix, threads)
+
+
+def opencv_shrink_whole(folder, out, suffix, threads):
+    """The script of who does not know that a JPEG can be decoded at a quarter."""
+    opencv_shrink(folder, out, suffix, threads, whole=True)
 
 
 def simplejpeg_shrink(folder, out, suffix, threads):
@@ -237,8 +242,8 @@ PEERS = {
     "skimage": skimage, "simplejpeg-opencv": simplejpeg_opencv, "floor": floor,
 }  # fmt: skip
 SHRINK = {
-    "opencv": opencv_shrink, "simplejpeg-opencv": simplejpeg_shrink, "pillow": pillow_shrink, "pyvips": vips_shrink,
-    "floor": floor_shrink,
+    "opencv": opencv_shrink, "opencv-whole": opencv_shrink_whole, "simplejpeg-opencv": simplejpeg_shrink,
+    "pillow": pillow_shrink, "pyvips": vips_shrink, "floor": floor_shrink,
 }  # fmt: skip
 MAGICK_SHRINK = f"""export MAGICK_THREAD_LIMIT=1 OMP_NUM_THREADS=1
 name=$(basename "${{1%.*}}")
@@ -264,7 +269,7 @@ def command(peer, folder, out, suffix, threads, shrink=False):
         return ["sh", "-c", run]
     if peer == "floor" and (suffix != ".jpg" or next(Path(folder).iterdir()).suffix != ".jpg"):
         return None
-    if shrink and peer not in SHRINK:
+    if peer not in (SHRINK if shrink else PEERS):
         return None
     asked = "--shrink" if shrink else "--peer"
     return [sys.executable, "-m", "tests.benchmarks.folder", asked, peer, folder, out, suffix, str(threads)]
@@ -326,7 +331,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--jobs", default="jpeg-jpeg,jpeg-png,png-png,shrink")
-    parser.add_argument("--peers", default=",".join(["stn", *PEERS, "imagemagick"]))
+    parser.add_argument("--peers", default=",".join(["stn", *(PEERS | SHRINK), "imagemagick"]))
     options = parser.parse_args()
     size = tuple(int(v) for v in options.size.split("x"))
     with tempfile.TemporaryDirectory() as scratch:

@@ -41,6 +41,11 @@ def bent(_size):
     return Transformation(family, np.array(family.identity()) + np.random.default_rng(0).normal(0, 0.05, family.size))
 
 
+def folded(_size):
+    family = make("piecewise-affine", shape=(5, 5))
+    return Transformation(family, np.array(family.identity()) + np.random.default_rng(0).normal(0, 0.05, family.size))
+
+
 def bent_in_numpy(map_, size):
     """The exact map of a thin-plate spline as a competent user computes it: float64, in bands that stay in the cache."""
     height, width = size
@@ -55,6 +60,30 @@ def bent_in_numpy(map_, size):
         dx, dy = coefficients[:-3].T @ bend + coefficients[-3:].T @ np.stack([np.ones_like(x), x, y])
         maps[0, row], maps[1, row] = ((x + dx + 1) * width - 1) / 2, ((y + dy + 1) * height - 1) / 2
     return maps
+
+
+def folded_in_numpy(map_, size):
+    """The exact map of a mesh of triangles, row by row: each is an affine map of its own."""
+    height, width = size
+    rows, columns = map_.family.shape
+    moved = (map_.theta - np.array(map_.family.identity())).reshape(rows, columns, 2)
+    x = (2 * np.arange(width) + 1) / width - 1
+    column = np.minimum(((x + 1) * (columns - 1) / 2).astype(int), columns - 2)
+    u = ((x + 1) * (columns - 1) / 2 - column)[:, None]
+    maps = np.empty((2, height, width), np.float32)
+    for line in range(height):
+        y = (2 * line + 1) / height - 1
+        row = min(int((y + 1) * (rows - 1) / 2), rows - 2)
+        v = (y + 1) * (rows - 1) / 2 - row
+        top, bottom = moved[row][column], moved[row + 1][column + 1]
+        right_first = top + u * (moved[row][column + 1] - top) + v * (bottom - moved[row][column + 1])
+        down_first = top + v * (moved[row + 1][column] - top) + u * (bottom - moved[row + 1][column])
+        at = np.where(u >= v, right_first, down_first) + np.stack([x, np.full_like(x, y)], axis=-1)
+        maps[:, line] = ((at + 1) * (width, height) - 1).T / 2
+    return maps
+
+
+IN_NUMPY = {"tps": bent_in_numpy, "piecewise-affine": folded_in_numpy}
 
 
 def strips(image, map_, size, threads, pool):
@@ -191,7 +220,10 @@ def main():
             image = rng.integers(0, 256, (*size, channels)).astype(np.uint8)
             error.plane = np.pad(image, ((8, 8), (8, 8), (0, 0)))
             flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            for name, map_ in (("affine", turned(size)), ("projective", tilted(size)), ("TPS, 25 points", bent(size))):
+            for name, map_ in (
+                ("affine", turned(size)), ("projective", tilted(size)), ("TPS, 25 points", bent(size)),
+                ("piecewise affine, 25 points", folded(size)),
+            ):  # fmt: skip
                 if channels != 3 and map_.matrix() is None:
                     continue
                 runs = options.runs if map_.matrix() is not None else max(options.runs // 5, 3)
@@ -202,7 +234,7 @@ def main():
                         return cv2.warpAffine(image, matrix[:2], size[::-1], flags=flags)
                     if name == "projective":
                         return cv2.warpPerspective(image, matrix, size[::-1], flags=flags)
-                    return cv2.remap(image, *bent_in_numpy(map_, size), cv2.INTER_LINEAR)
+                    return cv2.remap(image, *IN_NUMPY[map_.family.name](map_, size), cv2.INTER_LINEAR)
 
                 def ours(map_=map_, image=image, size=size):
                     lattice_for.cache_clear()  # a folder would make the grid once; here every run pays for it
