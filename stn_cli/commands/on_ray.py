@@ -11,11 +11,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from stn_cli.commands.options import SamplingOptions, ThetaOptions
+from stn_cli.commands.options import ThetaOptions
+from stn_cli.commands.recipe import Recipe
 from stn_cli.errors import FileError, MissingError, OptionError, StnError
 from stn_cli.folders.manifest import Journal
 from stn_cli.folders.pipeline import Interrupted, Results, run
@@ -25,21 +26,6 @@ from stn_cli.folders.signals import terminable
 
 # Each part ends with a merge of the manifest: enough parts to share the work evenly and to show how far it is, no more.
 _PARTS_A_WORKER = 8
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything an actor needs to make what the local engine makes; it travels by pickle."""
-
-    where: ThetaOptions
-    how: SamplingOptions
-    size: str | None
-    device: str
-    batch_size: int | None
-    max_pixels: int
-    quality: int | None
-    background: tuple[int, int, int] | None
-    timeout: float
 
 
 def run_on_ray(
@@ -194,7 +180,7 @@ class _Actor:
         recipe = self._recipe
         try:
             if self._warper is None:
-                self._warper = self._build()
+                self._warper, self._waiting = recipe.warper()
             warper = self._warper
             return run(
                 replace(self._plan, jobs=jobs),
@@ -209,13 +195,3 @@ class _Actor:
             return StnError(str(error))
         except StnError as error:
             return error
-
-    def _build(self) -> Any:
-        from stn_cli.commands.sources import source
-        from stn_cli.commands.warping import Warper
-        from stn_cli.engines import choose, gathering, jpeg_on
-
-        engine, _ = choose(self._recipe.device)
-        engine, self._waiting = gathering(engine, self._recipe.batch_size, self._recipe.timeout)
-        recipe = self._recipe
-        return Warper(source(recipe.where), engine, recipe.how, recipe.size, recipe.max_pixels, jpeg=jpeg_on(engine)[0])

@@ -290,7 +290,7 @@ class MachineOptions:
         typer.Option(
             parser=whole("--jobs", 1, 1024),
             metavar="N",
-            help="Worker threads.",
+            help="Images in work at once.",
             show_default="one a CPU",
             rich_help_panel=RUNNING,
         ),

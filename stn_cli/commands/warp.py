@@ -1,5 +1,6 @@
 """`stn warp`: files and folders of images, each through the same θ or its own."""
 
+from dataclasses import replace
 from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
@@ -23,8 +24,8 @@ from stn_cli.commands.warp_report import Sheet, Teller, summary, would_warp
 from stn_cli.errors import OptionError
 
 if TYPE_CHECKING:
-    from stn_cli.commands.on_ray import Recipe
     from stn_cli.commands.progress import Say
+    from stn_cli.commands.recipe import Recipe
     from stn_cli.folders.pipeline import Results
     from stn_cli.folders.plan import Job, Plan
 
@@ -123,11 +124,12 @@ def warp(
 ) -> None:
     """Warp images by a given θ, in words, or as a file or a trained net says.
 
-    Everything is read, warped and written one image a thread; outputs appear whole or not at all; nothing is overwritten
-    unasked. The output folder gets a manifest.jsonl that replays the run: stn warp INPUT --theta-file OUT/manifest.jsonl.
+    Images are read, warped and written several at once; outputs appear whole or not at all; nothing is overwritten unasked.
+    The output folder gets a manifest.jsonl that replays the run: stn warp INPUT --theta-file OUT/manifest.jsonl.
     """
     # starting NumPy's threads takes longer than all that they could do here
     environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from stn_cli.commands.recipe import Elsewhere, Recipe
     from stn_cli.commands.warping import How, Warper
     from stn_cli.folders.codecs import MAX_PIXELS
     from stn_cli.folders.pipeline import TIMEOUT, Interrupted, cpus, run
@@ -165,20 +167,18 @@ def warp(
         would_warp(plan, json)
         return
     background = chosen.fill.background() if chosen.fill is not None else None
+    recipe = Recipe(
+        where,
+        how,
+        made.size,
+        machine.device,
+        batch_size,
+        max_pixels or MAX_PIXELS,
+        made.quality,
+        background,
+        timeout or TIMEOUT,
+    )
     if engine == "ray":
-        from stn_cli.commands.on_ray import Recipe
-
-        recipe = Recipe(
-            where,
-            how,
-            made.size,
-            machine.device,
-            batch_size,
-            max_pixels or MAX_PIXELS,
-            made.quality,
-            background,
-            timeout or TIMEOUT,
-        )
         _on_ray(plan, recipe, address, machine.jobs, json)
         return
     from stn_cli.engines import choose, gathering, jpeg_on, lacks
@@ -211,7 +211,10 @@ def warp(
                 warper.told = lambda job, why: say(f"{job.name}: decoded on the CPU: {why}")
                 if codec is not None:
                     codec.say = say
-        warper.seen = Teller(say, source, verbose).tell
+        teller = Teller(say, source, verbose)
+        warper.seen = teller.tell
+        # other processes can do what needs neither this one's device nor its pictures
+        apart = device_engine.name == "cpu" and not source.looks and sheet is None
 
         def on_progress(done: int, total: int, job: "Job", failed: Exception | None) -> None:
             advance(done, total)
@@ -234,6 +237,8 @@ def warp(
                 workers=machine.jobs or cpus() + waiting,
                 timeout=timeout or TIMEOUT,
                 on_progress=on_progress,
+                elsewhere=Elsewhere(replace(recipe, device="cpu"), verbose) if apart else None,
+                say=teller.once,
             )
         except Interrupted as stopped:
             _interrupted(stopped.results, plan, say, json)

@@ -60,14 +60,15 @@ def summary(results: "Results", plan: "Plan", json: bool, sheet: Path | None = N
 
 
 class Teller:
-    """Says what each θ means, each thing once; how other tools would write it, for the first."""
+    """Says what each θ means, each thing once; how other tools would write it (`calls`), for the first."""
 
-    def __init__(self, say: "Say", source: "Source", verbose: bool) -> None:
-        self.say, self.source, self.verbose = say, source, verbose
+    def __init__(self, say: "Say", source: "Source", verbose: bool, calls: bool = True) -> None:
+        self.say, self.source, self.verbose, self.calls = say, source, verbose, calls
         self.told: set[str] = set()
 
     def tell(self, job: "Job", made: "Transformation", view: "View") -> None:
-        self._once(self.source.remark(view))
+        if remark := self.source.remark(view):
+            self.once(remark)
         if not self.verbose:
             return
         from stn_cli.core.conventions import calls
@@ -76,15 +77,16 @@ class Teller:
 
         found = describe(made, view.in_size, view.out_size, view.align_corners)
         height, width = view.in_size
-        first = not self.told
-        self._once(f"{job.name} ({width}×{height}): {found.sentence()}")
-        if first and found.determinant != 0:
+        self.once(f"{job.name} ({width}×{height}): {found.sentence()}")
+        if self.calls and found.determinant != 0:
+            self.calls = False
             how = Sampling(align_corners=view.align_corners)
             for library, call in calls(made, view.in_size, view.out_size, how).items():
-                self._once(f"  {library:<12}{call}")
+                self.once(f"  {library:<12}{call}")
 
-    def _once(self, line: str | None) -> None:
-        if line is not None and line not in self.told:
+    def once(self, line: str) -> None:
+        """Say it, unless it was said."""
+        if line not in self.told:
             self.told.add(line)
             self.say(line)
 

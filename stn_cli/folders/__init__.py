@@ -3,7 +3,9 @@
     plan.py      inputs → jobs: which files, under which names, and every reason not to begin
     walk.py        the images in a folder
     formats.py     what each format can hold
-    pipeline.py  jobs → results: one picture a worker thread, interruption, failures
+    pipeline.py  jobs → results: interruption, failures, the manifest at the end
+    crew.py        the worker threads, one picture each
+    processes.py   worker processes, where pictures are many
     codecs/        path → `Picture` → open file, the best library for each format
     picture.py     `Picture`, `Frame`, `Metadata`: pixels and what must survive a warp
     exif.py        orientation, patched in place

@@ -10,7 +10,7 @@ file it describes appears; so whatever ends the run, every file that it made is 
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
@@ -59,18 +59,19 @@ class Journal:
     """The rows of a run while it goes on. Threads may share it.
 
     Make one before the first file is written: it checks that a manifest that is there already is ours (`OptionError`), and
-    takes over the journals of dead runs. `close` merges the rows into the manifest.
+    takes over the journals of dead runs; a `second` one of the same run need not. `close` merges the rows into the manifest.
     """
 
-    def __init__(self, manifest: Path) -> None:
+    def __init__(self, manifest: Path, *, second: bool = False) -> None:
         self.manifest = manifest
-        if manifest.exists():
+        if not second and manifest.exists():
             read_manifest(manifest)
-        self._path = manifest.with_name(own_name("journal"))
+        self.path = manifest.with_name(own_name("journal"))
         self._file: int | None = None
         self._closed = self._torn = False
         self._lock = Lock()
-        self._merge(left_behind(manifest.parent, "journal"))
+        if not second:
+            self._merge(left_behind(manifest.parent, "journal"))
 
     def add(self, row: Mapping[str, Any], temporary: Path | None) -> None:
         """Note the row of an output that stands ready under its temporary name and is about to be renamed."""
@@ -82,15 +83,15 @@ class Journal:
         """The rename did not come about."""
         self._write(as_bytes({"source": "", "output": output, "temporary": None}))
 
-    def close(self) -> None:
-        """Merge the rows into the manifest. Raises `FileError`; the journal then stays for the next run."""
+    def close(self, others: Sequence[Path] = ()) -> None:
+        """Merge the rows, and those of `others`, into the manifest. Raises `FileError`; the journals then stay for a next run."""
         with self._lock:
             self._closed = True
-            if self._file is None:
-                return
-            os.close(self._file)
-            self._file = None
-        self._merge([self._path])
+            mine = []
+            if self._file is not None:
+                os.close(self._file)
+                self._file, mine = None, [self.path]
+        self._merge([*mine, *others])
 
     def _write(self, line: bytes) -> None:
         with self._lock:
@@ -98,7 +99,7 @@ class Journal:
                 raise ValueError("the journal is closed")
             if self._file is None:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-                self._file = os.open(self._path, flags, 0o666)
+                self._file = os.open(self.path, flags, 0o666)
             line = b"\n" + line if self._torn else line
             self._torn = True  # unless all of it gets onto the disk
             while line:
@@ -110,7 +111,7 @@ class Journal:
             return
         with locked(self.manifest.parent):
             merged = {row["output"]: row for row in (read_manifest(self.manifest) if self.manifest.exists() else [])}
-            found = [_finished(journal) for journal in journals if journal.exists()]  # else another run took it over
+            found = [finished(journal) for journal in journals if journal.exists()]  # else another run took it over
             for rows in found:
                 merged |= rows
             if found and merged:
@@ -120,7 +121,7 @@ class Journal:
                     journal.unlink()
 
 
-def _finished(journal: Path) -> dict[str, Row]:
+def finished(journal: Path) -> dict[str, Row]:
     """What a run finished, by output. A temporary file that is still there was never renamed; any line may be torn."""
     folder = journal.parent
     rows: dict[str, Row] = {}

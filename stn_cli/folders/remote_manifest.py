@@ -30,7 +30,7 @@ class RemoteJournal(Journal):
             self._staging.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FileError(self._staging, f"the journal cannot be kept there ({error.strerror})") from error
-        self._path = self._staging / own_name("journal")
+        self.path = self._staging / own_name("journal")
         self._file: int | None = None
         self._closed = self._torn = False
         self._lock = Lock()

@@ -15,8 +15,9 @@ import pytest
 from PIL import Image
 
 from stn_cli import engines
-from stn_cli.commands.on_ray import Recipe, _Actor, _parts, _workers
+from stn_cli.commands.on_ray import _parts, _workers
 from stn_cli.commands.options import SamplingOptions, ThetaOptions
+from stn_cli.commands.recipe import Recipe
 from stn_cli.errors import FileError, OptionError
 from stn_cli.folders.manifest import read_manifest
 from stn_cli.folders.plan import make_plan
@@ -111,10 +112,9 @@ def test_an_actor_warps_on_the_device_of_the_recipe_in_batches_of_its_size(pictu
     real = engines.choose
     monkeypatch.setattr(engines, "choose", lambda device: (asked.append(device), real("cpu"))[1])
     recipe = Recipe(ThetaOptions(rotate="5"), SamplingOptions(), None, "cuda", 4, 10**6, None, None, 60.0)
-    actor = _Actor(make_plan([pictures / "in"], pictures / "out"), recipe)
-    warper = actor._build()
+    warper, waiting = recipe.warper()
     assert asked == ["cuda"]
-    assert (warper.engine.batch_size, actor._waiting) == (4, 4)
+    assert (warper.engine.batch_size, waiting) == (4, 4)
 
 
 @RAY

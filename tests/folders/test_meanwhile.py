@@ -117,7 +117,7 @@ def test_a_device_that_cannot_be_written(
 def test_a_manifest_that_cannot_be_finished_is_told_and_made_good(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(self):
+    def broken(self, others):
         os.close(self._file)
         raise FileError(self.manifest, "the manifest cannot be written (input/output error)")
 

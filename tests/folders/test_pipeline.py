@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from stn_cli.errors import FileError, OptionError
-from stn_cli.folders import pipeline
+from stn_cli.folders import crew
 from stn_cli.folders.atomic import own_name
 from stn_cli.folders.codecs import Reading
 from stn_cli.folders.manifest import read_manifest
@@ -147,7 +147,7 @@ def test_a_file_that_appears_meanwhile_is_left_alone(folder: Path) -> None:
 
 
 def test_a_full_disk_stops_the_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = pipeline.encode
+    real = crew.encode
 
     def encode(picture, file, target, **options):
         if picture.frames[0].size[0] == 24:
@@ -158,7 +158,7 @@ def test_a_full_disk_stops_the_run(folder: Path, monkeypatch: pytest.MonkeyPatch
         time.sleep(0.02)
         return mirror(picture, job)
 
-    monkeypatch.setattr(pipeline, "encode", encode)
+    monkeypatch.setattr(crew, "encode", encode)
     results = run(make_plan([folder / "in"], folder / "out"), slowly, workers=1)
     assert results.stopped is not None
     assert "no space left" in results.stopped.reason

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from stn_cli.cli import main
-from stn_cli.folders import pipeline
+from stn_cli.folders import crew
 from stn_cli.folders.manifest import read_manifest
 from stn_cli.folders.pipeline import run
 from stn_cli.folders.plan import make_plan
@@ -38,7 +38,7 @@ def test_the_late_are_named_and_never_appear(
     folder: Path, monkeypatch: pytest.MonkeyPatch, where: str, workers: int
 ) -> None:
     """Three of six hang, more than there are workers; they wake up while the run still goes on, and publish nothing."""
-    original, wake, woke = getattr(pipeline, where), threading.Event(), threading.Semaphore(0)
+    original, wake, woke = getattr(crew, where), threading.Event(), threading.Semaphore(0)
     count, errors = iter(range(6)), []
 
     def hangs(*args, **options):
@@ -54,7 +54,7 @@ def test_the_late_are_named_and_never_appear(
             assert all(woke.acquire(timeout=5) for _ in range(3))
             time.sleep(0.1)
 
-    monkeypatch.setattr(pipeline, where, hangs)
+    monkeypatch.setattr(crew, where, hangs)
     started = time.monotonic()
     plan = make_plan([folder / "in"], folder / "out")
     results = run(plan, same, workers=workers, timeout=0.3, on_progress=on_progress)
@@ -69,7 +69,7 @@ def test_the_late_are_named_and_never_appear(
 
 def test_one_that_hangs_gives_its_memory_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise the others would wait for room until the end of time."""
-    monkeypatch.setattr(pipeline, "Room", lambda stopping: Room(stopping, 10))
+    monkeypatch.setattr(crew, "Room", lambda stopping, room: Room(stopping, 10))
     wake = threading.Event()
 
     def hangs(picture, job):
@@ -84,7 +84,7 @@ def test_one_that_hangs_gives_its_memory_back(folder: Path, monkeypatch: pytest.
 
 
 def test_waiting_for_memory_is_not_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "Room", lambda stopping: Room(stopping, 10))
+    monkeypatch.setattr(crew, "Room", lambda stopping, room: Room(stopping, 10))
 
     def slow(picture, job):
         time.sleep(0.25)
@@ -97,13 +97,13 @@ def test_waiting_for_memory_is_not_counted(folder: Path, monkeypatch: pytest.Mon
 HANGS = """
     import sys, time
     from stn_cli.cli import main
-    from stn_cli.folders import pipeline
-    read = pipeline.read
+    from stn_cli.folders import crew
+    read = crew.read
     def hangs(path, reading):
         if path.name == "3.png":
             time.sleep(600)
         return read(path, reading)
-    pipeline.read = hangs
+    crew.read = hangs
     sys.argv = ["stn", "warp", sys.argv[1], "--out", sys.argv[2], "--flip", "h", "--timeout", "2", "--jobs", "1"]
     main()
 """
