@@ -114,6 +114,13 @@ def _reach(m0, m1, m2, m3, m4, m5, m6, m7, m8, BX: tl.constexpr, BY: tl.constexp
 
 
 @triton.jit
+def _least(a, b, c, d):
+    """No number where one of them is none."""
+    every: tl.constexpr = tl.PropagateNan.ALL
+    return tl.minimum(tl.minimum(a, b, propagate_nan=every), tl.minimum(c, d, propagate_nan=every), propagate_nan=every)
+
+
+@triton.jit
 def _count(square):
     return tl.minimum(tl.maximum(tl.ceil(tl.sqrt(square) - 1e-3), 1.0), 128.0)
 
@@ -227,7 +234,11 @@ def warp_kernel(images, maps, controls, weights, fills, owners, K, threshold,
         )
         x_first, y_first = (edge - X).to(tl.float32), (edge - Y).to(tl.float32)
         x_last, y_last = (W - 1 - edge - X).to(tl.float32), (H - 1 - edge - Y).to(tl.float32)
-        x_last = tl.where(small, x_last, -1e31)
+        # How far the tile's first rows lie inside U, and how far to the left, right, top and bottom of it
+        left, right, above, below = x_low - x_first, x_last - x_high, y_low - y_first, y_last - y_high
+        right = tl.where(small, right, -1e31)
+        beyond_left, beyond_right = x_first - 2 * edge - x_high, x_low - x_last - 2 * edge
+        beyond_top, beyond_bottom = y_first - 2 * edge - y_high, y_low - y_last - 2 * edge
     corner = source + Y * sr + X * sp
     blends: tl.constexpr = PACKED and KERNEL == 1 and not ALPHA and not AVERAGE
     h0, h1, h2, h3, h4, h5 = m0, m1, m2 - 0.5, m3, m4, m5 - 0.5  # the map to half a pixel less, as `blend` wants it
@@ -239,17 +250,13 @@ def warp_kernel(images, maps, controls, weights, fills, owners, K, threshold,
     columns, rows = iu < ow - u0, oh - v0
     for step in range(tl.minimum(STEPS, tl.cdiv(rows, BY))):
         top = step * BY
-        wanted = columns & (iv < rows - top)
         dv = (top + iv).to(tl.float32)
         inner, outer = False, False
         if MODE != 2 and not AVERAGE:
             dx, dy = (m1 * top, m4 * top) if MODE == 0 else (0.0, 0.0)
-            inner = (
-                (x_low + dx >= x_first) & (x_high + dx <= x_last) & (y_low + dy >= y_first) & (y_high + dy <= y_last)
-            )
+            inner = _least(left + dx, right - dx, above + dy, below - dy) >= 0
             if PADDING == 0 or PADDING == 3:
-                outer = (x_high + dx < x_first - 2 * edge) | (x_low + dx > x_last + 2 * edge)
-                outer = outer | (y_high + dy < y_first - 2 * edge) | (y_low + dy > y_last + 2 * edge)
+                outer = _least(dx - beyond_left, -dx - beyond_right, dy - beyond_top, -dy - beyond_bottom) < 0
         if MODE == 2 or not blends:
             x, y = _place(du, dv, u0, v0, controls, weights, K, m0, m1, m2, m3, m4, m5, m6, m7, m8, MODE)
         if MODE == 2 and not AVERAGE:  # bent, corners say nothing of what lies between
@@ -265,6 +272,7 @@ def warp_kernel(images, maps, controls, weights, fills, owners, K, threshold,
             else:
                 if MODE != 2:
                     x, y = _place(du, dv, u0, v0, controls, weights, K, m0, m1, m2, m3, m4, m5, m6, m7, m8, MODE)
+                wanted = columns & (iv < rows - top)
                 s0, s1, s2, s3 = _colours(
                     source, corner, X, Y, x, y, du, dv, u0, v0, oh, ow, H, W, sr, sp, sc, f0, f1, f2, f3, controls, weights, K,
                     m0, m1, m2, m3, m4, m5, m6, m7, m8, threshold, wanted, False, outer,
@@ -272,11 +280,13 @@ def warp_kernel(images, maps, controls, weights, fills, owners, K, threshold,
                 )  # fmt: skip
                 word = _word(s0, s1, s2, s3)
         else:
+            wanted = columns & (iv < rows - top)
             s0, s1, s2, s3 = _colours(
                 source, corner, X, Y, x, y, du, dv, u0, v0, oh, ow, H, W, sr, sp, sc, f0, f1, f2, f3, controls, weights, K,
                 m0, m1, m2, m3, m4, m5, m6, m7, m8, threshold, wanted, inner, outer,
                 MODE, KERNEL, PADDING, CORNERS, AVERAGE, C, ALPHA, PACKED,
             )  # fmt: skip
+        wanted = columns & (iv < rows - top)  # anew: kept, it would fill a register with single bits
         there = out + top * dr
         if PACKED:
             if not blends:
