@@ -271,7 +271,7 @@ def blended(a, b, c, d, x, y):
 
 @apart
 def rim(src, height, width, fill, x, y, fx, fy, padding, corners):
-    """Bilinear samples of 8-bit pixels, some taps of which lie outside the image, as words; src of 4 to 2³¹ - 1 bytes."""
+    """Bilinear samples of 8-bit pixels, some taps of which lie outside the image, as `packed`; src of 4 to 2³¹ - 1 bytes."""
     (left, left_in), (right, right_in) = fold(x, width, padding, corners), fold(x + 1, width, padding, corners)
     (top, top_in), (bottom, bottom_in) = fold(y, height, padding, corners), fold(y + 1, height, padding, corners)
     n = len(fill)
@@ -282,8 +282,7 @@ def rim(src, height, width, fill, x, y, fx, fy, padding, corners):
         outside = i32(constant_word(fill))
         a, b = select(left_in & top_in, a, outside), select(right_in & top_in, b, outside)
         c, d = select(left_in & bottom_in, c, outside), select(right_in & bottom_in, d, outside)
-    even, odd = blended(a, b, c, d, fraction(fx), fraction(fy))
-    return packed_word(even, odd)
+    return blended(a, b, c, d, fraction(fx), fraction(fy))
 
 
 @helper

@@ -4,7 +4,19 @@ import numpy as np
 from numba.core import types
 from numba.extending import overload
 
-from stn_cli.engines.blocks import add, constant, far, fraction, is_bytes, near, packed, packed_floats, rim, whole_bytes
+from stn_cli.engines.blocks import (
+    add,
+    constant,
+    far,
+    fraction,
+    is_bytes,
+    near,
+    packed,
+    packed_floats,
+    packed_word,
+    rim,
+    whole_bytes,
+)
 from stn_cli.engines.codes import AFFINE, BICUBIC, BILINEAR, FILL, LANES, NEAREST, OFF, PROJECTIVE, TABLE, ZEROS
 from stn_cli.engines.inner import (
     affine_inner,
@@ -123,8 +135,8 @@ def divided(total, out, like):
 
 
 @helper
-def taps(src, height, width, fill, alpha, kind, padding, corners, low, x, y, fx, fy):
-    """The sum over the taps of one sample a lane, four F. `low`: rows from which `near` may read."""
+def taps(src, height, width, fill, alpha, kind, padding, corners, low, in_words, x, y, fx, fy):
+    """The sum over the taps of one sample a lane, four F. `low`: rows from which `near` may read; `in_words`: `rim` may, too."""
     first, count = (0, 1) if kind == NEAREST else (0, 2) if kind == BILINEAR else (-1, 4)
     if every(below(x + first, max(width - count + 1, 0)) & below(y + first, max(low - count + 1, 0))):
         if is_bytes(src) and kind == BILINEAR and len(alpha) == 0 and len(fill) != 2:
@@ -139,6 +151,9 @@ def taps(src, height, width, fill, alpha, kind, padding, corners, low, x, y, fx,
         if not some(touches):
             zero = f32(0.0)
             return add((zero, zero, zero, zero), f32(1.0), constant(fill), fill, alpha)
+    if is_bytes(src) and len(fill) != 2 and in_words:
+        even, odd = rim(src, height, width, fill, x, y, fx, fy, padding, corners)
+        return packed_floats(even, odd)
     return far(src, height, width, fill, x, y, fx, fy, kind, first, count, padding, corners, alpha)
 
 
@@ -152,7 +167,7 @@ def split(X, Y, x, y, kind):
 
 
 @apart
-def averaged(src, height, width, fill, alpha, kind, padding, corners, low, X, Y, x, y, footprint):
+def averaged(src, height, width, fill, alpha, kind, padding, corners, low, in_words, X, Y, x, y, footprint):
     """The mean over the footprint of every lane, four F."""
     ax, ay, bx, by, nx, ny = footprint
     zero = f32(0.0)
@@ -165,7 +180,9 @@ def averaged(src, height, width, fill, alpha, kind, padding, corners, low, X, Y,
             u = over_x * np.float32(a + 0.5) - np.float32(0.5)
             counts = (f32(a) < nx) & (f32(b) < ny)
             ix, iy, fx, fy = split(X, Y, x + u * ax + v * bx, y + u * ay + v * by, kind)
-            s0, s1, s2, s3 = taps(src, height, width, fill, alpha, kind, padding, corners, low, ix, iy, fx, fy)
+            s0, s1, s2, s3 = taps(
+                src, height, width, fill, alpha, kind, padding, corners, low, in_words, ix, iy, fx, fy
+            )
             t0 = t0 + select(counts, s0 * over, zero)
             t1 = t1 + select(counts, s1 * over, zero)
             t2 = t2 + select(counts, s2 * over, zero)
@@ -191,7 +208,7 @@ def warp_rows(
     low = height if size % 4 == 0 else height - 1
     if width * size < 4 or src.size * src.itemsize >= 1 << 31:
         low = 0
-    in_words = kind == BILINEAR and len(alpha) == 0 and antialias == OFF and low > 0 and whole_bytes(fill)
+    in_words = kind == BILINEAR and len(alpha) == 0 and low > 0 and whole_bytes(fill)
     in_fields = antialias == OFF and (
         (is_bytes(src) and n != 2 and kind != BICUBIC) or (kind == NEAREST and len(alpha) == 0)
     )
@@ -275,16 +292,17 @@ def warp_rows(
                         )
                     if largest(to_int(footprint[4] * footprint[5])) > 1:
                         total = averaged(
-                            src, height, width, fill, alpha, kind, padding, corners, low, X, Y, x, y, footprint
-                        )
+                            src, height, width, fill, alpha, kind, padding, corners, low, in_words, X, Y, x, y, footprint
+                        )  # fmt: skip
                         finish(out, index, divided(total, out, fill) if len(alpha) else total, fill)
                         column += LANES
                         continue
                 ix, iy, fx, fy = split(X, Y, x, y, kind)
                 if is_bytes(src) and n != 2 and in_words:
-                    store_bytes(out, index, rim(src, height, width, fill, ix, iy, fx, fy, padding, corners), fill)
+                    even, odd = rim(src, height, width, fill, ix, iy, fx, fy, padding, corners)
+                    store_bytes(out, index, packed_word(even, odd), fill)
                     column += LANES
                     continue
-                total = taps(src, height, width, fill, alpha, kind, padding, corners, low, ix, iy, fx, fy)
+                total = taps(src, height, width, fill, alpha, kind, padding, corners, low, in_words, ix, iy, fx, fy)
                 finish(out, index, divided(total, out, fill) if len(alpha) else total, fill)
                 column += LANES
