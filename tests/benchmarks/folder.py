@@ -4,8 +4,8 @@
 
 `shrink` makes 4000×3000 JPEGs 800×600, whatever --size says; everyone may let the decoder do a part of it. In the other jobs
 everyone turns the content by 30° at 0.8× with bilinear samples and zeros outside. JPEG quality is 90. Everyone is a process of
-its own: wall time, CPU seconds and peak memory include start-up. Rounds alternate; medians, and the spread of the wall time.
-`floor` decodes (for `shrink`, at a quarter) and encodes and warps nothing. A peer that is not installed is left out, and said
+its own: wall time, CPU seconds and peak memory (of its largest process) include start-up. Rounds alternate; medians, and the
+spread of the wall time. `floor` decodes (for `shrink`, at a quarter) and encodes and warps nothing. A peer that is not installed is left out, and said
 to be.
 """
 
@@ -276,7 +276,7 @@ def command(peer, folder, out, suffix, threads, shrink=False):
 
 
 def measured(arguments, out):
-    """(wall seconds, CPU seconds, MB at most) of a process and its children; None if it fails."""
+    """(wall seconds, CPU seconds, MB of the largest) of a process and its children; None if it fails."""
     _put_aside(Path(out))
     environment = dict(os.environ)
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as installed: pip compiles what it installs
