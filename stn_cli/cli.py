@@ -59,6 +59,7 @@ def _root(
 ) -> None:
     if not gc.isenabled():  # as `stn_cli.__main__` has it
         gc.freeze()
+        gc.set_threshold(10_000)  # a picture makes a thousand objects, and hardly ever a cycle
         gc.enable()
 
 

@@ -48,16 +48,19 @@ def left_behind(folder: Path, kind: str) -> list[Path]:
 
 
 @contextmanager
-def replacing(target: Path, *, overwrite: bool, sync: bool = False) -> Iterator[tuple[BinaryIO, Path]]:
+def replacing(
+    target: Path, *, overwrite: bool, sync: bool = False, buffered: bool = True
+) -> Iterator[tuple[BinaryIO, Path]]:
     """An open file (binary, readable, seekable) and its temporary path, which becomes `target` at the end of the block.
 
+    Not `buffered`, its writes may take a part of what they are given, and say how much.
     An exception in the block leaves nothing behind. Without `overwrite`, a `target` that is there by then is left alone and
     `FileExistsError` raised, even if it appeared meanwhile. The folder must exist.
     """
     temporary = target.with_name(own_name("tmp"))
     unfinished.add(temporary)
     try:
-        with temporary.open("x+b", buffering=_BUFFER) as file:
+        with temporary.open("x+b", buffering=_BUFFER if buffered else 0) as file:
             yield file, temporary
             if sync:
                 file.flush()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from stn_cli.errors import FileError, StnError
 from stn_cli.folders.atomic import replacing
-from stn_cli.folders.codecs import CodecError, Reading, encode, read
+from stn_cli.folders.codecs import IN_ONE_PIECE, CodecError, Reading, encode, read
 from stn_cli.folders.codecs import reason as in_words
 from stn_cli.folders.manifest import Journal
 from stn_cli.folders.picture import Picture
@@ -329,7 +329,7 @@ class Crew:
         row = {"source": job.name, "output": job.output, **said, "format": target, **quality}
         try:
             self._make_folder(job)
-            with _appearing(job.target, self.order.existing == "overwrite") as (file, task.temporary):
+            with _appearing(job.target, self.order.existing == "overwrite", target) as (file, task.temporary):
                 encode(warped, file, target, quality=self.order.quality, background=self.order.background)
                 file.flush()
                 self._publish(task)
@@ -364,7 +364,11 @@ class Crew:
             self._folders.add(inside)
 
 
-def _appearing(target: Place, overwrite: bool) -> AbstractContextManager[tuple[BinaryIO, Path | None]]:
+def _appearing(
+    target: Place,
+    overwrite: bool,
+    format: str,  # noqa: A002
+) -> AbstractContextManager[tuple[BinaryIO, Path | None]]:
     if isinstance(target, Remote):
         return putting(target, overwrite=overwrite)
-    return replacing(target, overwrite=overwrite)
+    return replacing(target, overwrite=overwrite, buffered=format not in IN_ONE_PIECE)

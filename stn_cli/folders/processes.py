@@ -135,6 +135,7 @@ def main() -> None:
     os.dup2(2, 1)  # whatever foreign code prints is no report
     keep_freed_memory()
     gc.freeze()
+    gc.set_threshold(10_000)
     serve(sys.stdin.buffer, reports)
 
 

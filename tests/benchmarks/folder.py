@@ -5,8 +5,8 @@
 `shrink` makes 4000×3000 JPEGs 800×600, whatever --size says; everyone may let the decoder do a part of it. In the other jobs
 everyone turns the content by 30° at 0.8× with bilinear samples and zeros outside. JPEG quality is 90. Everyone is a process of
 its own: wall time, CPU seconds and peak memory (of its largest process) include start-up. Rounds alternate; medians, and the
-spread of the wall time. `floor` decodes (for `shrink`, at a quarter) and encodes and warps nothing. A peer that is not installed is left out, and said
-to be.
+spread of the wall time. `floor` decodes (for `shrink`, at a quarter) and encodes and warps nothing. A peer that is not installed
+is left out, and said to be.
 """
 
 import argparse

@@ -101,6 +101,10 @@ def test_a_limit_on_file_sizes(tmp_path: Path) -> None:
     import resource
 
     source = pictures(tmp_path, 40)
+    noise = np.random.default_rng(1).integers(0, 256, (80, 80, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(
+        source / "large.jpg", quality=95
+    )  # a writer of one piece: the system takes a part of it
     limit = 5000
     child = start(
         source, tmp_path / "out", "fail", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
@@ -110,6 +114,7 @@ def test_a_limit_on_file_sizes(tmp_path: Path) -> None:
     lines = errors.splitlines()
     assert lines
     assert all("cannot be written (file too large)" in line for line in lines)
+    assert any("large.jpg" in line for line in lines)
     written = files(tmp_path / "out")
     assert not [name for name in written if ".stn-" in name]
     assert finish(start(source, tmp_path / "out", "skip"))[0] == 0

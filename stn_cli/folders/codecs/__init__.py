@@ -29,6 +29,8 @@ _ALLOWANCE = 64 << 20
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # their writers take rows as they come, or pixels on a device; the others want an array
 _AS_IT_IS = ("png", "tiff", "jpeg")
+# theirs hand over the file in one piece, which needs no buffer
+IN_ONE_PIECE = ("jpeg",)
 _LARGE = 8 << 20  # bytes of a file that is not read whole if its format can do without
 
 

@@ -85,14 +85,21 @@ class Reading:
 
 
 class Checked(io.BufferedIOBase):
-    """An open file without its descriptor. NumPy and Pillow write to a descriptor if they find one, and neither notices when a
-    full disk takes only a part; Python's own files do.
+    """An open file that writes all or raises, and has no descriptor: NumPy and Pillow write to one if they find it, and neither
+    notices when a full disk takes only a part.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self.write, self.read, self.seek = file.write, file.read, file.seek  # type: ignore[method-assign]
+        self.read, self.seek = file.read, file.seek  # type: ignore[method-assign]
         self.tell, self.flush = file.tell, file.flush  # type: ignore[method-assign]
+
+    def write(self, data: Any) -> int:  # anything with a buffer
+        size = memoryview(data).nbytes
+        written = self._file.write(data)
+        while written < size:
+            written += self._file.write(memoryview(data).cast("B")[written:])
+        return size
 
     def fileno(self) -> int:
         raise io.UnsupportedOperation("fileno")
