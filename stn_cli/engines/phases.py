@@ -3,7 +3,8 @@
 The mean over a footprint is a sum of input pixels whose weights depend only on the phase, which is where the footprint's centre
 lies between whole pixels. Each tap's share in a pixel is the product of a tent in x and one in y; both are straight between the
 phases at which some tap crosses from one pixel to the next. So weights tabulated at those phases and interpolated bilinearly
-between them are the definition, exactly. Imports no numba: the tables are made in NumPy, and kept for the next image of the size.
+between them are the definition, exactly. Where these phases are too many, 8-bit images make do with some of them, if that is
+known to be off by little. Imports no numba: the tables are made in NumPy, and kept for the next image of the size.
 """
 
 from dataclasses import dataclass
@@ -18,12 +19,11 @@ BINS = 256  # of phases along an axis, to find the nodes around one
 ROOM = 96  # pixels looked up at a time, at the most: a tile, what a quad reaches beyond it, and a vector
 SAME = 2.0**-20  # pixels: taps are moved to multiples of it, by 0.06 of 65,535 grey levels at the most
 _NOTHING = 1e-9  # a weight below this is a rounded zero
-_MOST = 1 << 20  # weights in a table: 4 MB
-_WORTH = 16  # output pixels that a table has to serve for each pair of nodes
-_FEW, _MANY = (
-    4,
-    256,
-)  # taps: of 8-bit pixels so few are quicker gathered one by one; for more a table takes too long to make
+_MOST, _LARGE = 1 << 20, 1 << 18  # weights in a table, 4 MB; and from where on those of 8-bit pixels are thinned
+_WORTH = 16  # output pixels that a table has to serve for each entry
+_OFF = 0.25  # grey levels by which sums of 8-bit pixels may then be off at the most
+_FEW = 4  # taps of 8-bit pixels, so few that they are quicker gathered one by one
+_MANY = 256  # taps: for more, a table takes too long to make
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,32 +80,53 @@ def phases(steps: tuple[float, float, float, float], out_size: Size, pairs: bool
     taps = np.array([u * along_x + v * along_y for v in offsets(n_y) for u in offsets(n_x)])
     reach = np.abs(taps).max(0)
     shift = reach - np.floor(reach)  # the one for which the box is smallest
-    (x, across, left), (y, down, top) = (_axis(taps[:, k] + shift[k]) for k in (0, 1))
-    pairs_of_nodes = len(down) * len(across)
-    if pairs_of_nodes * _WORTH > rows * columns or pairs_of_nodes * down.shape[2] * across.shape[2] > _MOST:
+    taps = np.rint((taps + shift) / SAME).T * SAME  # so that a tap is exactly on a pixel at its node
+    (left, top), (right, bottom) = (np.floor(taps.min(1)).astype(int), np.ceil(taps.max(1)).astype(int) + 1)
+    box = (right - left + 1) * (bottom - top + 1)
+    nodes = [np.unique(np.append(-t % 1, [0.0, 1.0])) for t in taps]
+    if pairs and len(nodes[0]) * len(nodes[1]) * box > _LARGE:
+        nodes = [_thinned(at, t) for at, t in zip(nodes, taps, strict=True)]
+    entries = len(nodes[0]) * len(nodes[1])
+    if entries * _WORTH > rows * columns or entries * box > _MOST:
         return None
-    weights = np.einsum("jtr,itc->jirc", down, across, optimize=True) / len(taps)
+    across, down = _tents(nodes[0], taps[0], left, right), _tents(nodes[1], taps[1], top, bottom)
+    weights = np.einsum("jtr,itc->jirc", down, across, optimize=True) / (n_x * n_y)
     table, run_columns, run_rows = _runs(weights, 8 if pairs else 4)
     scale = 1.0
     if pairs:  # mixing four weights cuts off a half each, on average
         scale = 2.0 ** np.floor(np.log2(32760 / weights.max()))
         table = np.where(table > 0, np.rint(table * scale) + 2, 0)
     table = _aligned(table, np.int16 if pairs else np.float32)
-    box = left, top, left + across.shape[2] - 1, top + down.shape[2] - 1
-    return Phases(shift, x, y, table, scale, run_columns + left, run_rows + top, box)
+    x, y = (_searched(at) for at in nodes)
+    return Phases(shift, x, y, table, scale, run_columns + left, run_rows + top, (left, top, right, bottom))
 
 
-def _axis(taps: np.ndarray) -> tuple[Nodes, np.ndarray, int]:
-    """Nodes along one axis, the tents (node, tap, pixel) there, and the first pixel."""
-    taps = np.rint(taps / SAME) * SAME  # so that a tap is exactly on a pixel at its node
-    at = np.unique(np.append(-taps % 1, [0.0, 1.0]))
-    first, last = int(np.floor(taps.min())), int(np.ceil(taps.max())) + 1
+def _thinned(at: np.ndarray, taps: np.ndarray) -> np.ndarray:
+    """Some of the nodes, so that sums are off by half of `_OFF` of 255 grey levels at the most.
+
+    Where a tap crosses a pixel between two nodes h apart, three tents bend, by 1, 2 and 1, and are off by h/4 for each: by h in
+    all. What is added to some weights is missing in others, so that a sum is off by half of 255·h for such a tap.
+    """
+    crossings = np.sort(-taps % 1)
+    before, upto = np.searchsorted(crossings, at, "left"), np.searchsorted(crossings, at, "right")
+    kept = [0]
+    for k in range(1, len(at) - 1):
+        bending = (before[k + 1] - upto[kept[-1]]) / len(taps)
+        if 255 / 2 * bending * (at[k + 1] - at[kept[-1]]) > _OFF / 2:
+            kept.append(k)
+    return at[[*kept, len(at) - 1]]
+
+
+def _tents(at: np.ndarray, taps: np.ndarray, first: int, last: int) -> np.ndarray:
+    """(node, tap, pixel): the share of pixels first … last in each tap at each node."""
     place = at[:, None] + taps
-    tents = np.maximum(0, 1 - np.abs(place[..., None] - np.arange(first, last + 1)))
+    return np.maximum(0, 1 - np.abs(place[..., None] - np.arange(first, last + 1)))
+
+
+def _searched(at: np.ndarray) -> Nodes:
     bins = np.minimum(np.searchsorted(at, np.arange(BINS + 1) / BINS, "right") - 1, len(at) - 2)
     over = np.append(1 / np.diff(at), 0)
-    nodes = Nodes(np.append(at[:-1], 2).astype(np.float32), over.astype(np.float32), bins.astype(np.int32))
-    return nodes, tents, first
+    return Nodes(np.append(at[:-1], 2).astype(np.float32), over.astype(np.float32), bins.astype(np.int32))
 
 
 def _runs(weights: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
