@@ -115,13 +115,14 @@ class Crew:
         self._hands: dict[threading.Thread, _Task | None] = {}  # what each worker has in hand; given up: not here
         self._given_up: list[_Task] = []
         self._dropped = False
+        self._broken: BaseException | None = None
         self._process, self._say = process, say
         self._surplus = 0  # threads whose place a process has taken
-        self._settled = threading.Condition()  # guards the five above and every task
+        self._settled = threading.Condition()  # guards what is in hand, given up, dropped and surplus, and every task
         self._folders: set[str] = set()
 
     def work(self, workers: int) -> Iterator[tuple[Job, Outcome]]:
-        """Start the workers; what comes of each job, in order of completion."""
+        """Start the workers; what comes of each job, in order of completion. Raises what a thread that is no picture's raises."""
         for _ in range(min(workers, self._count)):
             self._hire(self._work)
         delivered = 0
@@ -129,6 +130,8 @@ class Crew:
             # Looked at now and then: waking this thread for each picture makes the workers wait for the interpreter.
             self._wake.wait(_LOOK)
             self._wake.clear()
+            if self._broken is not None:
+                raise self._broken
             self._give_up_the_late()
             if self._delivered and not delivered and self._process is not None:
                 for _ in range(workers - 1):
@@ -162,10 +165,18 @@ class Crew:
 
     def _hire(self, work: Callable[[], None]) -> None:
         # daemons: a thread that hangs in a foreign decoder must not keep the process from ending
-        thread = threading.Thread(target=work, name=f"stn-{len(self._hands)}", daemon=True)
+        thread = threading.Thread(target=self._guarded, args=(work,), name=f"stn-{len(self._hands)}", daemon=True)
         with self._settled:
             self._hands[thread] = None
         thread.start()
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            self._broken = error
+            self._stopping.set()
+            self._wake.set()
 
     def _give_up_the_late(self) -> None:
         """A thread that hangs in C cannot be ended: it is left behind with its picture, and another takes its place."""
@@ -229,8 +240,9 @@ class Crew:
         if not self._surplus:  # looked at without the lock: seen now or at the next picture
             return False
         with self._settled:
-            self._surplus -= 1
-            return True
+            replaced = self._surplus > 0
+            self._surplus -= replaced
+        return replaced
 
     def _delegate(self) -> None:
         """Hand batches to a process. Where it dies, those of its batch go to the next one by one, which finds the culprit."""
@@ -240,27 +252,29 @@ class Crew:
         with self._settled:
             self._surplus += 1
         suspects: deque[Job] = deque()
-        while process is not None and not self._stopping.is_set():
-            again = bool(suspects)
-            jobs = (suspects.popleft(),) if again else self._take(process.batch)
-            if not jobs:
-                break
-            report = process.work(jobs)
-            left = self._received(jobs, report)
-            if report.death is None or self._stopping.is_set():
-                continue
-            process = self._started()
-            if process is None:
-                left.extend(suspects)
-            elif not again:
-                suspects.extend(left)
-                left = []
-            for job in left:
-                why = FileError(job.source, f"the process that warped it {report.death}")
-                self._note(job, Outcome(job, failed=why))
-        if process is not None:
-            process.dismiss()
-        else:
+        try:
+            while process is not None and not self._stopping.is_set():
+                again = bool(suspects)
+                jobs = (suspects.popleft(),) if again else self._take(process.batch)
+                if not jobs:
+                    break
+                report = process.work(jobs)
+                left = self._received(jobs, report)
+                if report.death is None or self._stopping.is_set():
+                    continue
+                process = self._started()
+                if process is None:
+                    left.extend(suspects)
+                elif not again:
+                    suspects.extend(left)
+                    left = []
+                for job in left:
+                    why = FileError(job.source, f"the process that warped it {report.death}")
+                    self._note(job, Outcome(job, failed=why))
+        finally:
+            if process is not None:
+                process.dismiss()
+        if process is None:
             self._hire(self._work)
 
     def _received(self, jobs: Sequence[Job], report: "Report") -> list[Job]:
