@@ -1,6 +1,7 @@
 """Files appear whole or not at all, and what dead runs left is removed."""
 
 import errno
+import io
 import os
 import subprocess
 import sys
@@ -8,10 +9,12 @@ import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stn_cli.folders import atomic
 from stn_cli.folders.atomic import alive, clean, own_name, replacing
+from stn_cli.folders.codecs.base import Checked
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
 
@@ -127,3 +130,14 @@ def test_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert alive(10**30)
     monkeypatch.setattr(atomic.sys, "platform", "win32")
     assert alive(999_999_999)
+
+
+def test_a_file_that_takes_a_part_at_a_time_gets_all(tmp_path: Path) -> None:
+    class Slow(io.BytesIO):
+        def write(self, data):
+            return super().write(memoryview(data).cast("B")[:7])
+
+    slow = Slow()
+    pixels = np.arange(100, dtype=np.uint16)
+    assert Checked(slow).write(pixels.data) == 200
+    assert slow.getvalue() == pixels.tobytes()

@@ -1,5 +1,6 @@
 """Worker processes: the files, the manifest and the results of threads, and whatever becomes of a process costs one picture."""
 
+import errno
 import io
 import os
 import pickle
@@ -128,6 +129,56 @@ def test_a_run_does_not_wait_for_processes_that_have_not_begun(pictures, tmp_pat
     assert said == []
     assert results.seconds < 15
     assert files(tmp_path / "out") == by_threads
+
+
+@pytest.fixture
+def few_can_start(monkeypatch):
+    """Only so many processes can be started; then the system has no room for more."""
+
+    def limit(count):
+        real, left = subprocess.Popen, iter(range(count))
+
+        def start(*args, **options):
+            if next(left, None) is None:
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            return real(*args, **options)
+
+        monkeypatch.setattr(processes.subprocess, "Popen", start)
+
+    return limit
+
+
+def test_where_no_process_can_be_started_threads_go_on(pictures, tmp_path, by_threads, few_can_start):
+    few_can_start(0)
+    _, said, _ = go(pictures, tmp_path)
+    assert set(said) == {"another process could not be started (resource temporarily unavailable); threads go on"}
+    assert files(tmp_path / "out") == by_threads
+
+
+@POSIX
+def test_a_process_that_cannot_be_replaced_costs_its_batch_and_a_thread_takes_its_place(
+    pictures, tmp_path, by_threads, few_can_start
+):
+    few_can_start(2)
+    results, said, name = go(pictures, tmp_path, "dies once")
+    assert f"{pictures / name}: the process that warped it ended (SIGKILL)" in map(str, results.failed)
+    assert any("could not be started" in line for line in said)
+    failed = {Path(error.path).relative_to(pictures).as_posix() for error in results.failed}
+    assert set(accounted_for(tmp_path / "out", by_threads)) == set(by_threads) - failed
+
+
+@pytest.mark.parametrize("odd", ["hangs", "hangs writing"])
+def test_an_interrupt_ends_a_process_that_hangs(pictures, tmp_path, by_threads, odd, monkeypatch):
+    monkeypatch.setattr(crew, "_PATIENCE", 0.3)
+
+    def interrupt(done, total, job, error):
+        if (tmp_path / "once").exists():
+            raise KeyboardInterrupt
+
+    with pytest.raises(pipeline.Interrupted) as stopped:
+        go(pictures, tmp_path, odd, on_progress=interrupt)
+    found = accounted_for(tmp_path / "out", by_threads)
+    assert {job.output for job in stopped.value.results.done} == set(found) - {"manifest.jsonl"}
 
 
 def test_what_goes_wrong_with_a_report_ends_the_run(pictures, tmp_path, by_threads):

@@ -70,6 +70,7 @@ UNREADABLE: dict[str, tuple[bytes, str]] = {
     # JPEG
     "jpeg that ends": (jpeg((0xE0, b"JFIF\0"))[:12], "ends in its header"),
     "jpeg with a short segment": (jpeg() [:2] + b"\xff\xe1\0\1" + bytes(30), "ends in its header"),
+    "jpeg with 12 bits": (jpeg((0xC1, b"\x0c" + SOF[1:])), "12 bits a sample, which stn cannot keep"),
     "jpeg without a frame": (jpeg((0xFE, b"words")), "holds no picture"),
     "jpeg with half a frame": (jpeg((0xC0, SOF[:5])), "ends in its header"),
     "jpeg with an absurd profile": (
