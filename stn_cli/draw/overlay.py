@@ -43,9 +43,9 @@ def overlay(
     area = (0.0, 0.0, sheet.width, high * unit)
     view = View(size, shown, place((wide, high), area), align_corners)
     draw_plane(sheet, view, Bitmap(image))
-    draw_grid(sheet, view, grid, cells=cells)
+    outside = draw_grid(sheet, view, grid, cells=cells)
     if legend:
-        _legend(sheet, high * unit)
+        _legend(sheet, high * unit, outside)
     return sheet.render()
 
 
@@ -74,8 +74,8 @@ def _visible(view: View, bitmap: Bitmap) -> tuple[Bitmap, Box]:
 
 def draw_grid(
     sheet: Canvas, view: View, grid: np.ndarray, *, cells: int = 16, corner: bool = True, weight: float = 1.0
-) -> None:
-    """The lines of a sampling grid, inside and outside the image, its border and its first corner."""
+) -> bool:
+    """The lines of a sampling grid, inside and outside the image, its border and its first corner; is some of it outside?"""
     theme = sheet.theme
     lines, border = mesh(grid, view.align_corners, cells)
     lines = [view.at(line) for line in lines]
@@ -84,11 +84,15 @@ def draw_grid(
     left, top, right, bottom = view.image_box
     rim = 1.3 * weight  # a line on the very edge of the image is inside
     image = _within((left - rim, top - rim, right + rim, bottom + rim), view.box)
+    drawn = {}
     for colour, inside in ((theme.outside, False), (theme.grid, True)):
         thin = [part for line in lines for part in cut(line, view.box, image, inside)]
-        _ink(sheet, thin, cut(closed, view.box, image, inside), colour, weight)
+        thick = cut(closed, view.box, image, inside)
+        _ink(sheet, thin, thick, colour, weight)
+        drawn[inside] = bool(thin or thick)
     if corner:
         _corner(sheet, view, edge, lines[0])
+    return drawn[False]
 
 
 def _ink(sheet: Canvas, lines: list[np.ndarray], edge: list[np.ndarray], colour: str, weight: float) -> None:
@@ -153,14 +157,12 @@ def _within(first: Box, second: Box) -> Box:
     )
 
 
-def _legend(sheet: Canvas, top: float) -> None:
+def _legend(sheet: Canvas, top: float, outside: bool) -> None:
     theme = sheet.theme
     x, y = 8.0, top + BAR / 2 + 3.6
-    entries = (
-        (theme.grid, "sampling grid *T*_{*θ*}(*G*)"),
-        (theme.outside, "outside the image"),
-        (theme.output, "first row of the output"),
-    )
+    entries = [(theme.grid, "sampling grid *T*_{*θ*}(*G*)"), (theme.output, "first row of the output")]
+    if outside:
+        entries.insert(1, (theme.outside, "outside the image"))
     size = 10.5
     room = sum(width(label, size) + 30 for _, label in entries)
     size *= min(1.0, (sheet.width - 8) / room)

@@ -75,6 +75,17 @@ def test_what_lies_outside_has_its_own_colour(theme):
     assert share(outside, theme.grid) > 0.01
 
 
+@pytest.mark.parametrize(("zoom", "named"), [(0.6, False), (1.0, False), (1.4, True)])
+def test_the_legend_names_what_is_there(zoom, named):
+    picture = overlay(GREY, target_grid(np, (40, 60)) * zoom)
+    bare = overlay(GREY, target_grid(np, (40, 60)) * zoom, legend=False)
+    below = picture.crop((0, bare.height, picture.width, picture.height))
+    theme = THEMES["light"]
+    assert share(below, theme.grid) > 0
+    assert share(below, theme.output) > 0
+    assert (share(below, theme.outside) > 0) == named
+
+
 def test_the_first_corner_tells_a_mirror_image_from_a_turn():
     def corner(grid):
         picture = np.asarray(overlay(GREY, grid, legend=False), dtype=int)
