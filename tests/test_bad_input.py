@@ -189,7 +189,7 @@ OPTIONS = [
     Case("warp file://host/in --rotate 5 --out out", ("INPUT", "file://host/in", "file:///")),
     Case("warp in --rotate 5 --out xyz://u:secret@out", ("--out", "xyz://u:***@out", "unknown protocol")),
     Case("warp in --rotate 5 --out memory://a/out --shard 1/2", ("--shard", "memory://a/out")),
-    Case("warp in --rotate 5 --out memory://a/out --engine ray", ("--engine", "ray", "URLs")),
+    Case("warp in --rotate 5 --out memory://a/out --engine ray", ("--out", "memory://a/out", "no worker of Ray")),
     Case("warp in --rotate 5 --out out --contact-sheet memory://a/s.png", ("--contact-sheet", "a path")),
     Case("warp empty --rotate 5 --out out", ("empty",)),
     Case("warp in/a.png --rotate 5 --out in/a.png", ("in/a.png",)),

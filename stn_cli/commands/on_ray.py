@@ -1,7 +1,8 @@
 """`stn warp --engine ray`: the plan in parts, each warped by an actor of Ray Data as the local engine would warp it.
 
 An actor builds source and engine once and hands each part to `folders.pipeline.run`, so that names, bytes, journals and the
-manifest are those of a local run. Inputs, outputs and the files that describe θ must lie where every machine sees them.
+manifest are those of a local run. Inputs, outputs and the files that describe θ must lie where every machine sees them. Behind a
+URL nothing can be locked: there the actors send their rows, and the run alone writes the manifest.
 """
 
 import logging
@@ -10,7 +11,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,16 @@ from typing import Any
 from stn_cli.commands.options import ThetaOptions
 from stn_cli.commands.recipe import Recipe
 from stn_cli.errors import FileError, MissingError, OptionError, StnError
-from stn_cli.folders.manifest import Journal
-from stn_cli.folders.pipeline import Interrupted, Results, run
+from stn_cli.folders.manifest import Journal, Notebook
+from stn_cli.folders.pipeline import Interrupted, Results, open_journal, run
 from stn_cli.folders.plan import Job, Plan
-from stn_cli.folders.remote import on_disk
+from stn_cli.folders.remote import Place, Remote
 from stn_cli.folders.signals import terminable
 
 # Each part ends with a merge of the manifest: enough parts to share the work evenly and to show how far it is, no more.
 _PARTS_A_WORKER = 8
+# Pictures in a part whose rows are known to its actor alone until it is done, and lost with it
+_ROWS_AT_RISK = 16
 
 
 def run_on_ray(
@@ -45,13 +48,16 @@ def run_on_ray(
         _knock(address)
     ray = _ray()
     started = time.monotonic()
-    journal = Journal(on_disk(plan.manifest)) if plan.manifest else None  # an alien manifest is told before Ray starts
+    journal = open_journal(plan.manifest) if plan.manifest else None  # an alien manifest is told before Ray starts
     results = Results(skipped=list(plan.skipped))
     logging.disable(logging.CRITICAL)  # Ray logs pages where a line is wanted
     try:
         with terminable():
             _start(ray, address, workers)
-            for part in _parts(ray, plan, recipe, _workers(ray, recipe.device, workers)):
+            for part, rows in _parts(ray, plan, recipe, _workers(ray, recipe.device, workers)):
+                for row in rows:
+                    assert journal is not None
+                    journal.add(row, None)
                 results.done += part.done
                 results.skipped += part.skipped
                 results.failed += part.failed
@@ -71,7 +77,8 @@ def run_on_ray(
         logging.disable(logging.NOTSET)
         if journal is not None:
             journal.close()
-            Journal(journal.manifest)  # takes over the journals of workers that were ended here
+            if isinstance(plan.manifest, Path):
+                Journal(plan.manifest)  # takes over the journals of workers that were ended here
     results.done.sort(key=lambda job: job.name)
     results.skipped.sort(key=lambda job: job.name)
     results.failed.sort(key=lambda error: str(error.path))
@@ -128,14 +135,18 @@ def _workers(ray: Any, device: str, most: int | None) -> int:
 
 
 def _parts(ray: Any, plan: Plan, recipe: Recipe, workers: int) -> Any:
-    """Yields the `Results` of each part, in order of completion. Raises what an actor could not do at all."""
+    """Yields the `Results` of each part, and the rows that nobody wrote yet, in order of completion.
+
+    Raises what an actor could not do at all.
+    """
     if not plan.jobs:
         return
-    jobs = tuple(
-        replace(job, source=on_disk(job.source).absolute(), target=on_disk(job.target).absolute()) for job in plan.jobs
-    )
-    count = min(len(jobs), _PARTS_A_WORKER * workers)
-    bare = replace(plan, jobs=(), skipped=(), folder=on_disk(plan.folder).absolute())
+    jobs = tuple(replace(job, source=_seen(job.source), target=_seen(job.target)) for job in plan.jobs)
+    count = _PARTS_A_WORKER * workers
+    if isinstance(plan.folder, Remote):
+        count = max(count, -(-len(jobs) // _ROWS_AT_RISK))
+    count = min(len(jobs), count)
+    bare = replace(plan, jobs=(), skipped=(), folder=_seen(plan.folder))
     # pickled here: Arrow has no room for names that are no valid UTF-8
     rows = [{"jobs": pickle.dumps(jobs[number::count])} for number in range(count)]
     made = ray.data.from_items(rows, override_num_blocks=count).map_batches(
@@ -153,6 +164,11 @@ def _parts(ray: Any, plan: Plan, recipe: Recipe, workers: int) -> Any:
         if isinstance(result, StnError):
             raise result
         yield result
+
+
+def _seen(place: Place) -> Place:
+    """Told so that another process in another folder finds it."""
+    return place.absolute() if isinstance(place, Path) else place
 
 
 def _absolute(where: ThetaOptions) -> ThetaOptions:
@@ -176,13 +192,14 @@ class _Actor:
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         return {"results": [pickle.dumps(self._run(pickle.loads(jobs))) for jobs in batch["jobs"]]}
 
-    def _run(self, jobs: tuple[Job, ...]) -> Results | StnError:
+    def _run(self, jobs: tuple[Job, ...]) -> tuple[Results, list[Mapping[str, Any]]] | StnError:
         recipe = self._recipe
+        notebook = Notebook() if isinstance(self._plan.manifest, Remote) else None
         try:
             if self._warper is None:
                 self._warper, self._waiting = recipe.warper()
             warper = self._warper
-            return run(
+            results = run(
                 replace(self._plan, jobs=jobs),
                 warper,
                 reading=warper.reading,
@@ -190,7 +207,9 @@ class _Actor:
                 background=recipe.background,
                 workers=1 + self._waiting,
                 timeout=recipe.timeout,
+                journal=notebook,
             )
+            return results, notebook.rows if notebook is not None else []
         except FileError as error:
             return StnError(str(error))
         except StnError as error:

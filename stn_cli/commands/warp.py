@@ -149,8 +149,10 @@ def warp(
     if isinstance(shown, Remote):
         raise OptionError("--contact-sheet", shown, "a path: the sheet stays on this machine")
     places, goal = [place("INPUT", text) for text in inputs], place("--out", out)
-    if engine == "ray" and any(isinstance(given, Remote) for given in (*places, goal)):
-        raise OptionError("--engine", "ray", "works on paths; URLs go through --engine local")
+    if engine == "ray":
+        for option, given in (*(("INPUT", given) for given in places), ("--out", goal)):
+            if isinstance(given, Remote) and given.in_this_process:
+                raise OptionError(option, given, "is in this process alone, where no worker of Ray sees it")
     plan = make_plan(
         places,
         goal,

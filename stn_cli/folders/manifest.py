@@ -121,6 +121,31 @@ class Journal:
                     journal.unlink()
 
 
+class Notebook(Journal):
+    """A journal in memory, for a part of a run whose manifest somebody else writes: `rows` are what it did."""
+
+    def __init__(self) -> None:
+        self._noted: dict[str, Mapping[str, Any]] = {}
+        self._lock = Lock()
+
+    @property
+    def rows(self) -> list[Mapping[str, Any]]:
+        return list(self._noted.values())
+
+    def add(self, row: Mapping[str, Any], temporary: Path | None) -> None:
+        """Note the row of an output that is about to appear."""
+        with self._lock:
+            self._noted[row["output"]] = row
+
+    def forget(self, output: str) -> None:
+        """It did not appear."""
+        with self._lock:
+            self._noted.pop(output, None)
+
+    def close(self, others: Sequence[Path] = ()) -> None:
+        """There is nothing to merge."""
+
+
 def finished(journal: Path) -> dict[str, Row]:
     """What a run finished, by output. A temporary file that is still there was never renamed; any line may be torn."""
     folder = journal.parent

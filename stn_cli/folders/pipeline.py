@@ -1,6 +1,7 @@
 """Running a plan: `run` hands its jobs to a crew, collects what came of them, and ends with the manifest."""
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -67,6 +68,7 @@ def run(
     on_progress: Progress | None = None,
     elsewhere: "Make | None" = None,
     say: Callable[[str], None] = lambda line: None,
+    journal: Journal | None = None,
 ) -> Results:
     """Warp every job of `plan` and write the manifest.
 
@@ -74,7 +76,8 @@ def run(
     sampling); it is called by `workers` threads at once (default: as many as there are CPUs). `quality` and `background` are
     those of `codecs.encode`. `on_progress(finished, total, job, error)` is called by the calling thread, in order of completion.
     `elsewhere` makes the same `warp` and `reading` in another process: from `MANY` pictures a worker on, all workers but one are
-    processes then. `say` is told what these have to say, maybe more than once.
+    processes then. `say` is told what these have to say, maybe more than once. With `journal` the rows go
+    there, not to the manifest.
 
     A `StnError` of one picture is collected, and the others go on; so is one that takes longer than `timeout` seconds, from the
     decoder to the encoder, waiting for memory not counted. Anything else that a worker raises ends the run and is raised
@@ -83,7 +86,8 @@ def run(
     """
     started = time.monotonic()
     workers = workers or cpus()
-    journal = open_journal(plan.manifest) if plan.manifest else None
+    if journal is None and plan.manifest is not None:
+        journal = open_journal(plan.manifest)
     _tidy(plan)
     keep_freed_memory()
     order = Order(plan.folder, plan.format, plan.existing, quality, background, timeout)
@@ -121,7 +125,7 @@ def run(
 
 
 def _worth_processes(plan: Plan, workers: int) -> bool:
-    many = workers > 1 and len(plan.jobs) >= MANY * workers
+    many = workers > 1 and len(plan.jobs) >= MANY * workers and bool(sys.executable)  # none where Python is embedded
     return many and all(isinstance(job.source, Path) for job in plan.jobs)
 
 

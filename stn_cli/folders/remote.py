@@ -54,8 +54,17 @@ class Remote:
 
     @property
     def in_object_store(self) -> bool:
+        return not _OBJECT_STORES.isdisjoint(self._protocols)
+
+    @property
+    def in_this_process(self) -> bool:
+        """Does no other process see it?"""
+        return "memory" in self._protocols
+
+    @property
+    def _protocols(self) -> tuple[str, ...]:
         protocol = self.fs.protocol
-        return not _OBJECT_STORES.isdisjoint([protocol] if isinstance(protocol, str) else protocol)
+        return (protocol,) if isinstance(protocol, str) else tuple(protocol)
 
     def kind(self) -> str | None:
         """ "file", "directory", or None where there is nothing."""

@@ -15,12 +15,14 @@ import pytest
 from PIL import Image
 
 from stn_cli import engines
+from stn_cli.commands import on_ray
 from stn_cli.commands.on_ray import _parts, _workers
 from stn_cli.commands.options import SamplingOptions, ThetaOptions
 from stn_cli.commands.recipe import Recipe
-from stn_cli.errors import FileError, OptionError
+from stn_cli.errors import FileError, OptionError, StnError
 from stn_cli.folders.manifest import read_manifest
 from stn_cli.folders.plan import make_plan
+from stn_cli.folders.remote import Remote, place
 
 RAY = pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray` is not installed")
 
@@ -55,8 +57,8 @@ def files(root: Path) -> dict[str, bytes]:
     return {p.relative_to(root).as_posix(): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
 
 
-def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "stn_cli", "warp", "in", "--jobs", "2", *arguments]
+def start(folder: Path, *arguments: str, inputs: tuple[str, ...] = ("in",)) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "stn_cli", "warp", *inputs, "--jobs", "2", *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     # stn_cli by its absolute place: pytest may have put "." there
     place = os.pathsep.join(str(Path(p).absolute()) for p in os.environ["PYTHONPATH"].split(os.pathsep))
@@ -107,6 +109,76 @@ def test_each_actor_asks_for_the_gpu_that_it_warps_on(pictures, device, pool, gp
         _workers(Cluster(CPU=8.0), "cuda", None)
 
 
+class InThisProcess(Cluster):
+    """A Ray whose actors work here, one part after the other; `dies_after` so many parts its worker dies."""
+
+    class exceptions:  # noqa: N801  # as Ray calls it
+        RayError = type("RayError", (Exception,), {})
+
+    def __init__(self, dies_after: int = 1000) -> None:
+        super().__init__(CPU=2.0)
+        self.dies_after = dies_after
+        self.data = SimpleNamespace(
+            from_items=self.from_items,
+            ActorPoolStrategy=lambda size: size,
+            DataContext=SimpleNamespace(get_current=SimpleNamespace),
+        )
+
+    def init(self, *_: object, **options: object) -> None: ...
+
+    def shutdown(self) -> None: ...
+
+    def from_items(self, rows: list[dict[str, bytes]], **_: object) -> "Cluster":
+        self.rows = rows
+        return self
+
+    def map_batches(self, actor: type, **asked: object) -> "Cluster":
+        self.actor = actor(**asked["fn_constructor_kwargs"])
+        return self
+
+    def iter_rows(self):
+        for number, row in enumerate(self.rows):
+            if number == self.dies_after:
+                raise self.exceptions.RayError("it died")
+            yield {"results": self.actor({"jobs": [row["jobs"]]})["results"][0]}
+
+
+@pytest.fixture
+def bucket(pictures):
+    """The pictures in a bucket, and another for results."""
+    fsspec = pytest.importorskip("fsspec")
+    store = fsspec.filesystem("memory")
+    store.put(f"{pictures / 'in'}/", "/on-ray/in/", recursive=True)
+    yield place("INPUT", "memory://on-ray/in"), place("--out", "memory://on-ray/out")
+    store.rm("/on-ray", recursive=True)
+
+
+RECIPE = Recipe(ThetaOptions(rotate="20"), SamplingOptions(), None, "cpu", None, 10**6, None, None, 60.0)
+
+
+def stored(out: Remote) -> dict[str, bytes]:
+    return {path.removeprefix(f"{out.path}/"): out.fs.cat_file(path) for path in out.fs.find(out.path)}
+
+
+def test_from_bucket_to_bucket_the_files_and_the_manifest_are_those_of_a_local_run(stn, pictures, bucket, monkeypatch):
+    source, out = bucket
+    monkeypatch.setattr(on_ray, "_ray", InThisProcess)
+    results = on_ray.run_on_ray(make_plan([source], out), RECIPE)
+    assert (len(results.done), [error.path.name for error in results.failed]) == (20, ["torn.png"])
+    stn("warp", pictures / "in", "--rotate", 20, "--out", pictures / "out", expect=1)
+    assert stored(out) == files(pictures / "out")
+
+
+def test_where_a_worker_dies_the_rows_of_finished_parts_are_in_the_bucket(pictures, bucket, monkeypatch):
+    source, out = bucket
+    monkeypatch.setattr(on_ray, "_ray", lambda: InThisProcess(dies_after=3))
+    with pytest.raises(StnError, match="a worker died; --existing skip goes on"):
+        on_ray.run_on_ray(make_plan([source], out), RECIPE)
+    rows = {row["output"] for row in read_manifest(out / "manifest.jsonl")}
+    assert rows == set(stored(out)) - {"manifest.jsonl"}
+    assert 0 < len(rows) < 20
+
+
 def test_an_actor_warps_on_the_device_of_the_recipe_in_batches_of_its_size(pictures, monkeypatch):
     asked = []
     real = engines.choose
@@ -131,6 +203,19 @@ def test_bytes_and_manifest_are_those_of_the_local_engine(pictures, theta):
         assert err.count("torn.png") == 1
         assert "Traceback" not in err
     assert len(files(pictures / "ray")) == 21
+    assert files(pictures / "ray") == files(pictures / "local")
+
+
+@RAY
+@pytest.mark.slow
+def test_from_url_to_url(pictures):
+    running = start(pictures, "--rotate", "20", "--out", "local", "--engine", "local")
+    running.communicate(timeout=120)
+    urls = [f"local://{pictures / 'in'}", "--rotate", "20", "--out", f"local://{pictures / 'ray'}", "--engine", "ray"]
+    running = start(pictures, *urls, inputs=())
+    out, err = running.communicate(timeout=120)
+    assert (running.returncode, "20 warped, 0 skipped, 1 failed" in out) == (1, True), err
+    assert "Traceback" not in err
     assert files(pictures / "ray") == files(pictures / "local")
 
 
