@@ -30,6 +30,15 @@ Make = Callable[[], tuple[Warp, Callable[[Job], Reading], list[str]]]
 _BATCH_SECONDS = 0.1  # short enough for progress, an even end and a quick Ctrl-C
 _LARGEST_BATCH = 64
 _FAREWELL = 2.0  # seconds that an idle process may take to end
+# Not in our group: a Ctrl-C is for us, who let it finish what it has in hand
+_APART: dict[str, Any] = (
+    {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if sys.platform == "win32" else {"process_group": 0}
+)
+_ENDED = (
+    EOFError,
+    OSError,
+    pickle.UnpicklingError,
+)  # what a pipe says whose other end is dead, in the middle of a word or not
 _MAIN = "from stn_cli.folders.processes import main; main()"
 
 
@@ -50,9 +59,6 @@ class WorkerProcess:
     """
 
     def __init__(self, order: Order, make: Make, manifest: Path, room: int) -> None:
-        # not in our group: a Ctrl-C is for us, who let it finish what it has in hand
-        group = subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0  # type: ignore[attr-defined]
-        apart: dict[str, Any] = {"creationflags": group} if sys.platform == "win32" else {"process_group": 0}
         self.batch, self.ready = 1, False
         self.journal: Path | None = None
         self._process = subprocess.Popen(
@@ -60,7 +66,7 @@ class WorkerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)},
-            **apart,
+            **_APART,
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -107,7 +113,7 @@ class WorkerProcess:
         try:
             _send(self._orders, message)
             return pickle.load(self._reports)
-        except (OSError, EOFError, pickle.UnpicklingError):
+        except _ENDED:
             return None
 
     def _death(self) -> str:
@@ -141,7 +147,10 @@ def main() -> None:
 
 def serve(orders: IO[bytes], reports: IO[bytes]) -> None:
     """Warp what is ordered until there are no more orders."""
-    order, make, manifest, room = pickle.load(orders)
+    try:
+        order, make, manifest, room = pickle.load(orders)
+    except _ENDED:
+        return
     try:
         warp, reading, said = make()
         journal = Journal(manifest, second=True)
@@ -158,7 +167,7 @@ def serve(orders: IO[bytes], reports: IO[bytes]) -> None:
             crew.stop()
             _send(reports, Report([_portable(crew.outcomes.get(job)) for job in jobs], tuple(said)))
             said.clear()
-    except (EOFError, OSError):  # the run is dead
+    except _ENDED:  # the run is dead
         journal.close()
 
 

@@ -242,6 +242,21 @@ def test_a_process_without_a_run_merges_its_journal(pictures, tmp_path, by_threa
     assert set(accounted_for(tmp_path / "out", by_threads)) == {*(job.output for job in jobs[:3]), "manifest.jsonl"}
 
 
+@pytest.mark.parametrize("cut", [0, 1, -1])
+def test_a_run_that_dies_in_the_middle_of_a_word_is_understood(pictures, tmp_path, by_threads, cut):
+    plan = make_plan([pictures], tmp_path / "out")
+    (tmp_path / "out").mkdir()
+    first = pickle.dumps((Order(plan.folder, "keep", "fail"), Mirrors(), plan.manifest, 1 << 20))
+    processes.serve(io.BytesIO(first[:cut]), io.BytesIO())
+    assert files(tmp_path / "out") == {}
+    jobs = pickle.dumps(plan.jobs[:3])
+    processes.serve(io.BytesIO(first + jobs + jobs[: max(cut, 0) or cut]), io.BytesIO())
+    assert set(accounted_for(tmp_path / "out", by_threads)) == {
+        *(job.output for job in plan.jobs[:3]),
+        "manifest.jsonl",
+    }
+
+
 def test_a_process_that_cannot_begin_says_why(pictures, tmp_path):
     assert answers(pictures, tmp_path, Mirrors("cannot begin")) == ["no such library"]
 
