@@ -109,27 +109,26 @@ def store_quad(typingctx, out, index, value, like):
     return types.void(out, types.intp, I, like), lower
 
 
-@intrinsic
-def times_last(typingctx, value, like):
-    """Pixels of len(like) channels side by side in F: each channel but the last times the last of its pixel."""
-
-    def lower(context, builder, sig, args):
-        n = len(sig.args[1])
-        one = ir.Constant(F.llvm, [1.0] * LANES)
-        order = [LANES if lane % n == n - 1 else lane // n * n + n - 1 for lane in range(LANES)]
-        return builder.fmul(args[0], builder.shuffle_vector(args[0], one, _indices(order)))
-
-    return F(F, like), lower
+ONE = LANES  # the place of a 1, for `picked`
 
 
-@intrinsic
-def last_of_quad(typingctx, value, like):
-    """Channel len(like) - 1 of each pixel of a quad, in all its lanes but that channel's own, which holds 1."""
+def picked(place, product=False):
+    """An intrinsic (F, like) of pixels with len(like) = n channels: lane by lane the value at place(lane, n), or `ONE`;
+    with `product` times the lane itself."""
 
-    def lower(context, builder, sig, args):
-        n = len(sig.args[1])
-        one = ir.Constant(F.llvm, [1.0] * LANES)
-        order = [LANES if lane % 4 == n - 1 else lane // 4 * 4 + n - 1 for lane in range(LANES)]
-        return builder.shuffle_vector(args[0], one, _indices(order))
+    def typing(typingctx, value, like):
+        def lower(context, builder, sig, args):
+            n = len(sig.args[1])
+            one = ir.Constant(F.llvm, [1.0] * LANES)
+            found = builder.shuffle_vector(args[0], one, _indices([place(lane, n) for lane in range(LANES)]))
+            return builder.fmul(args[0], found) if product else found
 
-    return F(F, like), lower
+        return F(F, like), lower
+
+    return intrinsic(typing)
+
+
+# pixels side by side: each channel but the last times the last of its pixel
+times_last = picked(lambda lane, n: ONE if lane % n == n - 1 else lane // n * n + n - 1, product=True)
+# a quad: channel n - 1 of each pixel, in all its lanes but that channel's own, which holds 1
+last_of_quad = picked(lambda lane, n: ONE if lane % 4 == n - 1 else lane // 4 * 4 + n - 1)

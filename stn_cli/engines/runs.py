@@ -10,7 +10,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from stn_cli.engines.codes import LANES
-from stn_cli.engines.quads import _indices, _pointer
+from stn_cli.engines.quads import ONE, _indices, _pointer, picked
 from stn_cli.engines.simd import F, I
 
 _FIELDS = 2 * LANES
@@ -18,29 +18,10 @@ _I8, _I16, _I32 = (ir.IntType(bits) for bits in (8, 16, 32))
 _SHORTS, _WORDS = ir.VectorType(_I16, _FIELDS), ir.VectorType(_I32, _FIELDS)
 
 
-@intrinsic
-def channels_apart(typingctx, value, like):
-    """Pixels of len(like) channels side by side in F, the first four of them with lane 4·channel + pixel."""
-
-    def lower(context, builder, sig, args):
-        n = len(sig.args[1])
-        order = [lane % 4 * n + min(lane // 4, n - 1) for lane in range(LANES)]
-        return builder.shuffle_vector(args[0], args[0], _indices(order))
-
-    return F(F, like), lower
-
-
-@intrinsic
-def times_alpha(typingctx, value, like):
-    """A whole run whose last channel is alpha: the other channels times alpha."""
-
-    def lower(context, builder, sig, args):
-        n = len(sig.args[1])
-        one = ir.Constant(F.llvm, [1.0] * LANES)
-        order = [LANES if lane // 4 == n - 1 else 4 * (n - 1) + lane % 4 for lane in range(LANES)]
-        return builder.fmul(args[0], builder.shuffle_vector(args[0], one, _indices(order)))
-
-    return F(F, like), lower
+# pixels side by side: the first four of them with lane 4·channel + pixel
+channels_apart = picked(lambda lane, n: lane % 4 * n + min(lane // 4, n - 1))
+# a whole run whose last channel is alpha: the other channels times alpha
+times_alpha = picked(lambda lane, n: ONE if lane // 4 == n - 1 else 4 * (n - 1) + lane % 4, product=True)
 
 
 @intrinsic

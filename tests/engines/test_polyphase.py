@@ -38,12 +38,8 @@ def transformation(in_size, out_size, made):
 
 
 @pytest.fixture
-def tabulated(monkeypatch):
-    """How often the kernel under test was taken."""
-    taken = []
-    kernel = cpu._sum
-    monkeypatch.setattr(cpu, "_sum", lambda *a: (taken.append(1), kernel(*a)))
-    return taken
+def tabulated(counted):
+    return counted(cpu, "_sum")
 
 
 def picture(rng, dtype, size, channels, kind):

@@ -25,12 +25,8 @@ def straight(across, down, x=0.0, y=0.0):
 
 
 @pytest.fixture
-def separable(monkeypatch):
-    """How often the kernel under test was taken."""
-    taken = []
-    shrink = cpu._shrink
-    monkeypatch.setattr(cpu, "_shrink", lambda *a: (taken.append(1), shrink(*a)))
-    return taken
+def separable(counted):
+    return counted(cpu, "_shrink")
 
 
 scales = st.floats(0.05, 4) | st.floats(-4, -0.05)  # negative: mirrored
